@@ -1,0 +1,1 @@
+"""Question answering over visually rich PDFs, with verified page and box citations."""
