@@ -1,0 +1,1 @@
+"""Answerers and what they share: evidence ids, verified citations, abstention, trace."""
