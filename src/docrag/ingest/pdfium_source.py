@@ -1,0 +1,333 @@
+"""PDF pages read by pypdfium2 (BSD and Apache-2.0 licences)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+from numpy.typing import NDArray
+
+from docrag.errors import IngestError
+from docrag.geometry import Box, union_box
+from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
+from docrag.ingest.words import clean_text
+from docrag.protocols import RawPage, RawWord
+from docrag.types import OutlineEntry, Reason
+
+_BOLD_WEIGHT = 600  # CSS: 600 is semi-bold
+_ERROR_REASONS = {
+    pdfium_c.FPDF_ERR_PASSWORD: Reason.ENCRYPTED,
+    pdfium_c.FPDF_ERR_SECURITY: Reason.ENCRYPTED,
+    pdfium_c.FPDF_ERR_SUCCESS: Reason.ZERO_PAGES,  # it opened, and there is no page in it
+}
+_MAX_FORM_DEPTH = 5
+# A new block starts where the gap to the line above is wider than this share of the line height.
+_BLOCK_GAP = 0.8
+
+
+class _DisplayTransform:
+    """From PDF user space (origin bottom left) to the page as displayed, in points."""
+
+    def __init__(self, page: pdfium.PdfPage, user_unit: float) -> None:
+        self._left, self._bottom, self._right, self._top = (float(v) for v in page.get_bbox())
+        self.rotation = int(page.get_rotation()) % 360
+        self._unit = user_unit
+        width, height = self._right - self._left, self._top - self._bottom
+        if self.rotation in (90, 270):
+            width, height = height, width
+        self.width_pt, self.height_pt = width * user_unit, height * user_unit
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> Box:
+        """Box of the page as displayed, not clipped."""
+        if self.rotation == 0:
+            box = Box(left - self._left, self._top - top, right - self._left, self._top - bottom)
+        elif self.rotation == 90:
+            box = Box(bottom - self._bottom, left - self._left, top - self._bottom, right - self._left)
+        elif self.rotation == 180:
+            box = Box(self._right - right, bottom - self._bottom, self._right - left, top - self._bottom)
+        else:
+            box = Box(self._top - top, self._right - right, self._top - bottom, self._right - left)
+        return box.scaled(self._unit)
+
+
+class PdfiumSource:
+    """A document opened with pypdfium2.
+
+    Raises `IngestError`: ``encrypted`` without the right password, ``zero_pages``, or
+    ``xref_unrecoverable`` when PDFium cannot open the file.
+    """
+
+    parser = "pdfium"
+
+    def __init__(self, path: Path, *, password: str | None = None) -> None:
+        self._name = path.name
+        try:
+            self._doc = pdfium.PdfDocument(path, password=password)
+        except pdfium.PdfiumError as error:
+            reason = _ERROR_REASONS.get(error.err_code or 0, Reason.XREF_UNRECOVERABLE)
+            if reason is Reason.ENCRYPTED:
+                what = "is wrong" if password else "is needed"
+                message = f"{self._name}: a password {what}; pass it with --password"
+            else:
+                message = f"{self._name}: PDFium cannot open it ({error})"
+            raise IngestError(reason, message) from error
+        self.n_pages: int = len(self._doc)
+        self.metadata: Mapping[str, str] = {
+            key.lower(): clean_text(value) for key, value in self._doc.get_metadata_dict().items() if value
+        }
+        self.title = self.metadata.get("title", "")
+        self.outline: Sequence[OutlineEntry] = self._read_outline()
+        self._page_no = 0
+        self._page: pdfium.PdfPage | None = None
+
+    def _read_outline(self) -> list[OutlineEntry]:
+        entries: list[OutlineEntry] = []
+        try:
+            for bookmark in self._doc.get_toc():
+                target = bookmark.get_dest()
+                index = None if target is None else target.get_index()
+                if index is not None and 0 <= index < self.n_pages:
+                    entries.append(
+                        OutlineEntry(bookmark.level + 1, clean_text(bookmark.get_title()), index + 1)
+                    )
+        except Exception:  # a damaged outline must not cost the document
+            return entries
+        return entries
+
+    def _load(self, page_no: int) -> pdfium.PdfPage:
+        if page_no != self._page_no:
+            if not 1 <= page_no <= self.n_pages:
+                raise ValueError(f"{self._name}: page {page_no} of {self.n_pages}")
+            self._page_no = 0
+            if self._page is not None:
+                self._page.close()
+                self._page = None
+            try:
+                self._page = self._doc[page_no - 1]
+            except Exception as error:
+                raise IngestError(
+                    Reason.PAGE_UNREADABLE, f"{self._name}: page {page_no}: PDFium cannot load it ({error})"
+                ) from error
+            self._page_no = page_no
+        return cast(pdfium.PdfPage, self._page)
+
+    def read(self, page_no: int) -> RawPage:
+        """Words, images and drawings of one page."""
+        page = self._load(page_no)
+        try:
+            transform = _DisplayTransform(page, 1.0)
+            width_pt, height_pt = transform.width_pt, transform.height_pt
+            if not (width_pt > 0 and height_pt > 0):
+                raise IngestError(
+                    Reason.PAGE_UNREADABLE,
+                    f"{self._name}: page {page_no}: its size is {width_pt} x {height_pt} pt, "
+                    "expected more than 0",
+                )
+            words, n_unmapped = _read_words(page, transform)
+            images, drawings = _read_marks(page, transform)
+            label = clean_text(str(self._doc.get_page_label(page_no - 1) or ""))
+        except IngestError:
+            raise
+        except Exception as error:
+            raise IngestError(
+                Reason.PAGE_UNREADABLE, f"{self._name}: page {page_no}: PDFium cannot read it ({error})"
+            ) from error
+        return RawPage(
+            page_no=page_no,
+            label=label,
+            width_pt=width_pt,
+            height_pt=height_pt,
+            rotation=transform.rotation,
+            words=words,
+            images=images,
+            drawings=drawings,
+            n_unmapped=n_unmapped,
+        )
+
+    def check_images(self, page_no: int) -> None:
+        """Raise ``image_too_large`` when decoding an image of the page would break the pixel budget."""
+        for image in self._load(page_no).get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE]):
+            width_px, height_px = image.get_px_size()
+            if width_px * height_px > MAX_IMAGE_PIXELS:
+                raise IngestError(
+                    Reason.IMAGE_TOO_LARGE,
+                    f"{self._name}: page {page_no}: an image has {width_px} x {height_px} pixels, "
+                    f"at most {MAX_IMAGE_PIXELS} are decoded",
+                )
+
+    def render(self, page_no: int, *, dpi: float, clip: Box | None = None) -> NDArray[np.uint8]:
+        """The page, or the part of it inside `clip`, as ``(height, width, 3) uint8``.
+
+        `dpi` is lowered where the picture would break the pixel budget: take the scale from the shape.
+        """
+        page = self._load(page_no)
+        self.check_images(page_no)
+        width_pt, height_pt = (float(v) for v in page.get_size())
+        area = Box(0.0, 0.0, width_pt, height_pt)
+        if clip is not None:
+            area = clip.clipped(width_pt, height_pt)
+        if area.area <= 0:
+            raise ValueError(f"{self._name}: page {page_no}: nothing to render in {clip}")
+        scale = fitted_dpi(area.width, area.height, dpi) / 72
+        crop = (area.x0, height_pt - area.y1, width_pt - area.x1, area.y0)
+        try:
+            bitmap = page.render(scale=scale, crop=crop, rev_byteorder=True, draw_annots=True)
+            pixels = cast(NDArray[np.uint8], bitmap.to_numpy())
+        except Exception as error:
+            raise IngestError(
+                Reason.PAGE_UNREADABLE, f"{self._name}: page {page_no}: PDFium cannot render it ({error})"
+            ) from error
+        if pixels.ndim == 2 or pixels.shape[2] == 1:
+            pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+        return np.ascontiguousarray(pixels[:, :, :3])
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._page is not None:
+            self._page.close()
+        self._doc.close()
+
+
+def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tuple[RawWord, ...], int]:
+    """Words from PDFium's characters; lines end where PDFium generates a line break."""
+    text_page = page.get_textpage()
+    words: list[RawWord] = []
+    n_unmapped = 0
+    line_no = block_no = 0
+    line_top: Box | None = None  # box of the line so far
+    line_above: Box | None = None
+    chars: list[str] = []
+    boxes: list[Box] = []
+    size_pt, is_bold = 0.0, False
+    rect = pdfium_c.FS_RECTF()
+
+    def end_word() -> None:
+        nonlocal line_top
+        text = clean_text("".join(chars))
+        if text and boxes:
+            box = union_box(boxes).clipped(transform.width_pt, transform.height_pt)
+            if box.area > 0:
+                words.append(RawWord(text, box, block_no, line_no, size_pt, is_bold))
+                line_top = box if line_top is None else union_box((line_top, box))
+        chars.clear()
+        boxes.clear()
+
+    def end_line() -> None:
+        nonlocal line_no, block_no, line_top, line_above
+        end_word()
+        if line_top is None:
+            return
+        line_no += 1
+        line_above, line_top = line_top, None
+
+    high = 0
+    for index in range(text_page.count_chars()):
+        code = int(pdfium_c.FPDFText_GetUnicode(text_page, index))
+        if code in (0x0A, 0x0D):
+            end_line()
+            continue
+        if 0xD800 <= code < 0xDC00:
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000 and high:
+            code, high = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00), 0
+        is_generated = pdfium_c.FPDFText_IsGenerated(text_page, index) == 1
+        if pdfium_c.FPDFText_HasUnicodeMapError(text_page, index) == 1:
+            n_unmapped += 1
+            code = 0xFFFD
+        if code == 0x02:  # PDFium's mark for a hyphen at the end of a line
+            code = 0x2D
+        char = chr(code) if code else ""
+        if is_generated or char.isspace() or not char:
+            end_word()
+            continue
+        if not pdfium_c.FPDFText_GetLooseCharBox(text_page, index, rect):
+            continue
+        box = transform.box(rect.left, rect.bottom, rect.right, rect.top)
+        if not chars:
+            size_pt = float(pdfium_c.FPDFText_GetFontSize(text_page, index))
+            is_bold = int(pdfium_c.FPDFText_GetFontWeight(text_page, index)) >= _BOLD_WEIGHT
+            if line_top is None and line_above is not None and _is_apart(box, line_above):
+                block_no += 1
+        chars.append(char)
+        boxes.append(box)
+    end_word()
+    text_page.close()
+    return tuple(words), n_unmapped
+
+
+def _is_apart(box: Box, above: Box) -> bool:
+    gap = box.y0 - above.y1
+    return gap > _BLOCK_GAP * above.height or box.y1 < above.y0 or box.x0 > above.x1 or box.x1 < above.x0
+
+
+def _read_marks(
+    page: pdfium.PdfPage, transform: _DisplayTransform
+) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+    """Boxes of images and of drawings, those inside form XObjects included."""
+    images: list[Box] = []
+    drawings: list[Box] = []
+    identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+    def visit(
+        parent: object,
+        count: Callable[..., Any],
+        get: Callable[..., Any],
+        matrix: tuple[float, ...],
+        depth: int,
+    ) -> None:
+        left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+        for index in range(max(0, int(count(parent)))):
+            item = get(parent, index)
+            kind = int(pdfium_c.FPDFPageObj_GetType(item))
+            if kind == pdfium_c.FPDF_PAGEOBJ_FORM and depth < _MAX_FORM_DEPTH:
+                raw = pdfium_c.FS_MATRIX()
+                inner = matrix
+                if pdfium_c.FPDFPageObj_GetMatrix(item, raw):
+                    inner = _product((raw.a, raw.b, raw.c, raw.d, raw.e, raw.f), matrix)
+                visit(
+                    item, pdfium_c.FPDFFormObj_CountObjects, pdfium_c.FPDFFormObj_GetObject, inner, depth + 1
+                )
+                continue
+            if kind == pdfium_c.FPDF_PAGEOBJ_IMAGE:
+                found = images
+            elif kind in (pdfium_c.FPDF_PAGEOBJ_PATH, pdfium_c.FPDF_PAGEOBJ_SHADING):
+                found = drawings
+            else:
+                continue
+            if not pdfium_c.FPDFPageObj_GetBounds(item, left, bottom, right, top):
+                continue
+            corners = [
+                _apply(matrix, x, y) for x in (left.value, right.value) for y in (bottom.value, top.value)
+            ]
+            xs, ys = [x for x, _ in corners], [y for _, y in corners]
+            box = transform.box(min(xs), min(ys), max(xs), max(ys))
+            if box.x1 > 0 and box.y1 > 0 and box.x0 < transform.width_pt and box.y0 < transform.height_pt:
+                found.append(box.clipped(transform.width_pt, transform.height_pt))
+
+    visit(page, pdfium_c.FPDFPage_CountObjects, pdfium_c.FPDFPage_GetObject, identity, 0)
+    return tuple(images), tuple(drawings)
+
+
+def _product(first: tuple[float, ...], then: tuple[float, ...]) -> tuple[float, ...]:
+    """The matrix that applies `first` and `then` in this order."""
+    a, b, c, d, e, f = first
+    a2, b2, c2, d2, e2, f2 = then
+    return (
+        a * a2 + b * c2,
+        a * b2 + b * d2,
+        c * a2 + d * c2,
+        c * b2 + d * d2,
+        e * a2 + f * c2 + e2,
+        e * b2 + f * d2 + f2,
+    )
+
+
+def _apply(matrix: tuple[float, ...], x: float, y: float) -> tuple[float, float]:
+    a, b, c, d, e, f = matrix
+    return x * a + y * c + e, x * b + y * d + f
