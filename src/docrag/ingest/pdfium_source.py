@@ -69,7 +69,9 @@ class PdfiumSource:
         try:
             self._doc = pdfium.PdfDocument(path, password=password)
         except pdfium.PdfiumError as error:
-            reason = _ERROR_REASONS.get(error.err_code or 0, Reason.XREF_UNRECOVERABLE)
+            reason = _ERROR_REASONS.get(
+                -1 if error.err_code is None else int(error.err_code), Reason.XREF_UNRECOVERABLE
+            )
             if reason is Reason.ENCRYPTED:
                 what = "is wrong" if password else "is needed"
                 message = f"{self._name}: a password {what}; pass it with --password"
@@ -152,7 +154,7 @@ class PdfiumSource:
     def check_images(self, page_no: int) -> None:
         """Raise ``image_too_large`` when decoding an image of the page would break the pixel budget."""
         for image in self._load(page_no).get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE]):
-            width_px, height_px = image.get_px_size()
+            width_px, height_px = cast(pdfium.PdfImage, image).get_px_size()
             if width_px * height_px > MAX_IMAGE_PIXELS:
                 raise IngestError(
                     Reason.IMAGE_TOO_LARGE,
@@ -176,7 +178,7 @@ class PdfiumSource:
         scale = fitted_dpi(area.width, area.height, dpi) / 72
         crop = (area.x0, height_pt - area.y1, width_pt - area.x1, area.y0)
         try:
-            bitmap = page.render(scale=scale, crop=crop, rev_byteorder=True, draw_annots=True)
+            bitmap = cast(Any, page).render(scale=scale, crop=crop, rev_byteorder=True, draw_annots=True)
             pixels = cast(NDArray[np.uint8], bitmap.to_numpy())
         except Exception as error:
             raise IngestError(

@@ -1,0 +1,99 @@
+"""Lines of words, and the visual rows that lines form."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from docrag.geometry import Box, union_box
+from docrag.protocols import RawWord
+
+# A gap wider than this many font sizes ends a line: justified text stays below 1, a column gutter is 1.5
+# or more of the type it separates, a table's columns stand further apart still.
+_COLUMN_GAP_EM = 1.6
+# Fragments belong to one visual row when they share this much of the lower one's height.
+_ROW_OVERLAP = 0.5
+# A line this much taller than wide runs up or down the page.
+_VERTICAL_RATIO = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A run of words on one base line without a wide gap. `words` are indices, in logical order."""
+
+    words: tuple[int, ...]
+    box: Box
+    text: str
+    size_pt: float
+    is_bold: bool
+    line_no: int
+
+    @property
+    def is_vertical(self) -> bool:
+        """Whether the line runs up or down the page."""
+        return len(self.text) > 2 and self.box.height > _VERTICAL_RATIO * self.box.width
+
+
+def lines_of(words: Sequence[RawWord]) -> list[Line]:
+    """Group words by the parser's line, and cut each line at wide gaps. Order is the parser's."""
+    groups: list[list[int]] = []
+    previous: RawWord | None = None
+    for index, word in enumerate(words):
+        if previous is None or word.line_no != previous.line_no or _is_far(previous, word):
+            groups.append([])
+        groups[-1].append(index)
+        previous = word
+    return [_line([words[i] for i in group], group) for group in groups]
+
+
+def _is_far(previous: RawWord, word: RawWord) -> bool:
+    size_pt = word.font_size_pt or min(word.box.height, word.box.width)
+    gap_x = max(word.box.x0 - previous.box.x1, previous.box.x0 - word.box.x1)
+    gap_y = max(word.box.y0 - previous.box.y1, previous.box.y0 - word.box.y1)
+    return max(gap_x, gap_y) > _COLUMN_GAP_EM * size_pt
+
+
+def _line(words: Sequence[RawWord], indices: Sequence[int]) -> Line:
+    n_bold = sum(len(w.text) for w in words if w.is_bold)
+    n_chars = sum(len(w.text) for w in words)
+    return Line(
+        words=tuple(indices),
+        box=union_box(w.box for w in words),
+        text=" ".join(w.text for w in words),
+        size_pt=median(w.font_size_pt or w.box.height * 0.75 for w in words),
+        is_bold=2 * n_bold > n_chars,
+        line_no=words[0].line_no,
+    )
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether most letters of `text` are Arabic, Hebrew or of another right-to-left script."""
+    if text.isascii():
+        return False
+    n_rtl = n_ltr = 0
+    for char in text:
+        direction = unicodedata.bidirectional(char)
+        n_rtl += direction in ("R", "AL")
+        n_ltr += direction == "L"
+    return n_rtl > n_ltr
+
+
+def rows_of(lines: Sequence[Line]) -> list[list[Line]]:
+    """Visual rows from top to bottom; fragments of a row in reading direction, vertical lines alone."""
+    rows: list[list[Line]] = []
+    boxes: list[Box] = []
+    for line in sorted(lines, key=lambda item: (item.box.center[1], item.box.x0)):
+        if rows and not line.is_vertical and not rows[-1][0].is_vertical:
+            common = min(line.box.y1, boxes[-1].y1) - max(line.box.y0, boxes[-1].y0)
+            if common >= _ROW_OVERLAP * min(line.box.height, boxes[-1].height):
+                rows[-1].append(line)
+                boxes[-1] = union_box((boxes[-1], line.box))
+                continue
+        rows.append([line])
+        boxes.append(line.box)
+    for row in rows:
+        sign = -1 if is_right_to_left("".join(line.text for line in row)) else 1
+        row.sort(key=lambda item: sign * item.box.center[0])
+    return rows
