@@ -17,6 +17,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # Compiled clients do not pass Python's audit hooks; these keep the known ones offline.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+# ranx, an oracle on toy data, would spend half a minute compiling.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
 # This process: the guard may be loaded already when pytest itself runs as such a child.
 if not str(getattr(sys.modules.get("sitecustomize"), "__file__", "")).startswith(str(_GUARD)):
     sys.path.insert(0, str(_GUARD))
