@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Lowest first; a module may import its own row and every row above it, stages not even their own row.
 ROWS = (
     ("errors", "optional", "resources"),
-    ("types", "geometry"),
+    ("types", "geometry", "late_interaction"),
     ("protocols",),
     ("ingest", "store", "embed", "models", "retrieve", "answer", "agents", "evaluation"),
     ("pipeline", "report"),

@@ -160,7 +160,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _to_json_line(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    return json.dumps(line) + "\n"  # ASCII: a line torn anywhere is still readable text
 
 
 def _differences(before: object, now: object) -> str:
