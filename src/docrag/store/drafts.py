@@ -1,0 +1,40 @@
+"""The journal of documents that are being written: one small file per draft, there before its first row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from docrag.store.durable import remove_durably, write_atomically
+
+FOLDER = "drafts"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRecord:
+    """An unfinished ingest: of which bytes, and with which ingest settings."""
+
+    ingest_id: str
+    doc_id: str
+    fingerprint: str
+
+
+def read_all(index: Path) -> list[DraftRecord]:
+    """Return every draft in the journal, sorted by ingest_id."""
+    records: list[DraftRecord] = []
+    for path in sorted((index / FOLDER).glob("*.json")):
+        body: Any = json.loads(path.read_bytes())
+        records.append(DraftRecord(**body))
+    return records
+
+
+def add(index: Path, record: DraftRecord) -> None:
+    """Enter a draft durably."""
+    write_atomically(index / FOLDER / f"{record.ingest_id}.json", json.dumps(asdict(record)).encode())
+
+
+def remove(index: Path, ingest_id: str) -> None:
+    """Strike a draft out durably."""
+    remove_durably(index / FOLDER / f"{ingest_id}.json")

@@ -1,0 +1,117 @@
+"""Reading an index: documents, pages, full-text search and vector search over one committed state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docrag.errors import EncoderMismatch
+from docrag.protocols import EncoderIdentity
+from docrag.store import fulltext, manifest
+from docrag.store.manifest import Manifest
+from docrag.store.selection import select
+from docrag.store.snapshot import Snapshot
+from docrag.types import Chunk, Document, Page, PageRef, Scope, Scored, Unit, UnitRef
+
+
+class IndexReader:
+    """A committed state of the index in `path`; satisfies `docrag.protocols.Corpus`.
+
+    It never changes under the caller: `refresh` moves on to the newest commit. It may be used from several
+    threads. Raises `IndexMissing` when there is no index, `IndexFormatError` when this docrag cannot read it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._snapshot = Snapshot(self.path, manifest.read(self.path))
+
+    def __enter__(self) -> IndexReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was read into memory; a reader holds no lock."""
+        self._snapshot.forget()
+
+    def refresh(self) -> bool:
+        """Move on to the newest committed state; return whether there was a newer one."""
+        fresh = Snapshot(self.path, manifest.read(self.path))
+        is_newer = fresh.versions != self._snapshot.versions
+        if is_newer:
+            self._snapshot = fresh
+        return is_newer
+
+    @property
+    def manifest(self) -> Manifest:
+        """Format, encoder and full-text settings of the index."""
+        return self._snapshot.manifest
+
+    def check_encoder(self, encoder: EncoderIdentity) -> None:
+        """Raise `EncoderMismatch` unless the index holds vectors of exactly this encoder."""
+        manifest.check_encoder(self.path, self.manifest, encoder)
+
+    # ── documents and pages ──────────────────────────────────────────────────────────────────────────
+
+    def documents(self) -> Sequence[Document]:
+        """All committed documents, sorted by name."""
+        return self._snapshot.documents
+
+    def select(self, scope: Scope) -> Sequence[Document]:
+        """Documents that the scope's `docs` and `metadata` admit, sorted by name.
+
+        Raises `UsageError` with the nearest names for a name or pattern that matches no document.
+        """
+        return select(self._snapshot.documents, scope)
+
+    def page(self, ref: PageRef) -> Page:
+        """A page with its words, regions and chunks; KeyError when it is not in the index."""
+        return self._snapshot.page(ref)
+
+    def chunk(self, unit: UnitRef) -> Chunk:
+        """A chunk of a page; KeyError when it is not in the index."""
+        for chunk in self.page(unit.page).chunks:
+            if chunk.chunk_no == unit.chunk_no:
+                return chunk
+        raise KeyError(f"{unit.doc} page {unit.page_no} has no chunk {unit.chunk_no}")
+
+    def page_labels(self, doc_id: str) -> Mapping[int, str]:
+        """Printed label by page number, in page order; KeyError when there is no such document."""
+        return self._snapshot.labels[doc_id]
+
+    # ── search ───────────────────────────────────────────────────────────────────────────────────────
+
+    def search_text(self, text: str, *, unit: Unit, scope: Scope, k: int) -> list[Scored]:
+        """BM25 over pages or chunks, best first; units that share no term with the query are absent.
+
+        Term statistics are those of the whole index, whatever the scope.
+        """
+        snapshot = self._snapshot
+        docs = select(snapshot.documents, scope)
+        if k <= 0 or not docs or scope.pages == ():
+            return []
+        return fulltext.search(snapshot, text, unit=unit, docs=docs, pages=scope.pages, k=k)
+
+    def search_vector(self, vector: NDArray[np.float32], *, scope: Scope, k: int) -> list[Scored]:
+        """Cosine similarity of `vector` ``(dim,)`` to every chunk's vector, best first.
+
+        Raises `EncoderMismatch` when the index has no vectors, or vectors of another dimension.
+        """
+        snapshot = self._snapshot
+        docs = select(snapshot.documents, scope)
+        vectors = snapshot.vectors
+        dim = vectors.matrix.shape[1] if vectors is not None else None
+        if vectors is None or vector.shape != (dim,):
+            raise EncoderMismatch(
+                f"{self.path}: got a query vector of shape {vector.shape}, the index holds "
+                f"{'none' if dim is None else f'vectors of dim {dim}'}; configure the encoder of the index, "
+                "or index again with another --index"
+            )
+        return vectors.search(vector, docs=docs, pages=scope.pages, k=k)
