@@ -18,12 +18,13 @@ ROWS = (
     ("errors", "optional", "resources"),
     ("types", "geometry", "late_interaction"),
     ("protocols",),
+    ("late_interaction",),
     ("ingest", "store", "embed", "models", "retrieve", "answer", "agents", "evaluation"),
     ("pipeline", "report"),
     ("config",),
     ("cli", "serve", "integrations"),
 )
-STAGES = frozenset(ROWS[3])
+STAGES = frozenset(ROWS[4])
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 
 HEAVY = (

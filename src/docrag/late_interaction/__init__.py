@@ -1,0 +1,1 @@
+"""The arithmetic of late interaction: multi-vectors, exact MaxSim, pooling, compact stand-ins."""

@@ -1,0 +1,116 @@
+"""Ragged multi-vectors in one array, in four storage types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+VectorType = Literal["float32", "float16", "int8", "1-bit"]
+VECTOR_TYPES: tuple[VectorType, ...] = get_args(VectorType)
+
+INT8_LIMIT = 127
+
+
+def code_width(vector_type: VectorType, dim: int) -> int:
+    """Numbers stored per vector: `dim`, or the bytes that hold `dim` bits."""
+    return (dim + 7) // 8 if vector_type == "1-bit" else dim
+
+
+def code_dtype(vector_type: VectorType) -> np.dtype[Any]:
+    """NumPy type of the stored numbers; bits are packed into bytes, most significant first."""
+    return np.dtype("uint8" if vector_type == "1-bit" else vector_type)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiVectors:
+    """Vectors of many units (pages, regions, queries), one unit after the other, without padding.
+
+    Attributes
+    ----------
+    codes
+        ``(n_vectors, code_width)`` in `code_dtype`; may be memory-mapped.
+    offsets
+        ``(n_units + 1,) int64``: unit ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
+    scales
+        ``(n_units,) float32``: a stored number times its unit's scale is a component. One scale a unit keeps
+        the maximum over its vectors in integers. 1 for floats, ``1 / sqrt(dim)`` for signs.
+    """
+
+    codes: NDArray[Any]
+    offsets: NDArray[np.int64]
+    scales: NDArray[np.float32]
+    vector_type: VectorType
+    dim: int
+
+    def __post_init__(self) -> None:
+        expected = (code_dtype(self.vector_type), code_width(self.vector_type, self.dim))
+        if (self.codes.dtype, self.codes.shape[-1]) != expected or self.codes.ndim != 2:
+            raise ValueError(
+                f"{self.vector_type} vectors of dimension {self.dim}: got codes {self.codes.dtype} "
+                f"{self.codes.shape}, expected {expected[0]} (n_vectors, {expected[1]})"
+            )
+        if len(self.offsets) != len(self.scales) + 1 or self.offsets[-1] > len(self.codes):
+            raise ValueError(
+                f"offsets of {len(self.offsets) - 1} units ending at {self.offsets[-1]} do not fit "
+                f"{len(self.scales)} scales and {len(self.codes)} vectors"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    @property
+    def n_vectors(self) -> NDArray[np.int64]:
+        """``(n_units,)``: how many vectors each unit has."""
+        return np.diff(self.offsets)
+
+    def vectors(self, index: int) -> NDArray[np.float32]:
+        """``(n_vectors, dim) float32`` of one unit, decoded."""
+        codes = self.codes[self.offsets[index] : self.offsets[index + 1]]
+        return decode(codes, self.vector_type, self.dim) * self.scales[index]
+
+    def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> MultiVectors:
+        """The units at `indices`, copied, in that order."""
+        rows = [self.codes[self.offsets[i] : self.offsets[i + 1]] for i in indices]
+        codes = np.concatenate(rows) if rows else self.codes[:0]
+        offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
+        return MultiVectors(codes, offsets, self.scales[np.asarray(indices, int)], self.vector_type, self.dim)
+
+
+def decode(codes: NDArray[Any], vector_type: VectorType, dim: int) -> NDArray[np.float32]:
+    """Stored numbers as float32, before scaling: bits become −1 and +1."""
+    if vector_type == "1-bit":
+        return np.unpackbits(codes, axis=1, count=dim).astype(np.float32) * 2 - 1
+    return codes.astype(np.float32)
+
+
+def encode(items: Sequence[NDArray[np.float32]], vector_type: VectorType, *, dim: int) -> MultiVectors:
+    """Pack ``(n_vectors, dim)`` arrays of unit-length rows, one per unit.
+
+    int8 keeps a component within ``scale / 2`` where ``scale`` is the largest component of the unit / 127;
+    1-bit keeps signs (a component of 0 counts as negative).
+    """
+    for item in items:
+        if item.ndim != 2 or item.shape[1] != dim:
+            raise ValueError(f"got an array of shape {item.shape}, expected (n_vectors, {dim})")
+    offsets = np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int64)
+    flat = np.concatenate(items).astype(np.float32) if items else np.empty((0, dim), np.float32)
+    scales = np.ones(len(items), np.float32)
+    if vector_type == "1-bit":
+        codes: NDArray[Any] = np.packbits(flat > 0, axis=1)
+        scales /= np.float32(np.sqrt(dim))
+    elif vector_type == "int8":
+        peaks = [np.abs(item).max(initial=0) for item in items]
+        scales = np.asarray([peak / INT8_LIMIT if peak > 0 else 1 for peak in peaks], np.float32)
+        codes = np.rint(flat / np.repeat(scales, np.diff(offsets))[:, None]).astype(np.int8)
+    else:
+        codes = flat.astype(vector_type)
+    return MultiVectors(codes, offsets, scales, vector_type, dim)
+
+
+def unpad(padded: NDArray[np.float32], mask: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
+    """Rows of a padded batch ``(n_units, n_max, dim)`` where ``mask (n_units, n_max)`` is true."""
+    return [rows[keep] for rows, keep in zip(padded, mask, strict=True)]
