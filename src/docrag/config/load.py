@@ -1,0 +1,194 @@
+"""Build a validated settings tree from layers; every error names the place of the value and the next step."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, Generic, TypeVar, cast, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from docrag.config.origins import DEFAULT, DISCRIMINATOR, Layer, Path, merge, place_of
+from docrag.config.sources import nearest, read_config, read_environment, read_overrides
+from docrag.errors import ConfigError
+from docrag.pipeline.settings import Settings
+
+DEFAULT_PRESET = "local"
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[Model]):
+    """Validated settings and the origin of every value that is not a class default."""
+
+    settings: Model
+    places: Mapping[Path, str]
+
+    def flat(self) -> Iterator[tuple[str, Any, str]]:
+        """Yield ``(name, value, origin)`` of every setting in order of the tree, secrets masked."""
+        tree = self.settings.model_dump(mode="json")
+        for path, value in _leaves(tree, ()):
+            yield ".".join(path), value, self.places.get(path, DEFAULT)
+
+
+def load_settings(
+    config: str | FilePath | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings of a preset or YAML file (default: the preset "local"), environment and ``a.b=c`` overrides.
+
+    Raises `docrag.errors.ConfigError` with the place of every wrong value and the nearest known names.
+    """
+    return load(config, overrides=overrides, environ=environ).settings
+
+
+def load(
+    config: str | FilePath | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Loaded[Settings]:
+    """Do what `load_settings` does, and keep where every value came from."""
+    environ = os.environ if environ is None else environ
+    layers = [
+        *read_config(config if config is not None else DEFAULT_PRESET),
+        read_environment(environ),
+        read_overrides(overrides),
+    ]
+    return build(Settings, layers, environ)
+
+
+def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str]) -> Loaded[Model]:
+    """Merge `layers` upon the defaults of `model`, put secrets in from `environ`, and validate."""
+    defaults = Layer(model().model_dump())
+    values, places = merge([defaults, *layers])
+    settings = _validate(model, values, places)
+    if _put_in_secrets(values, settings, places, environ):
+        settings = _validate(model, values, places)
+    return Loaded(settings, {path: place for path, place in places.items() if place != DEFAULT})
+
+
+def _validate(model: type[Model], values: dict[str, Any], places: Mapping[Path, str]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            _explain(model, detail, values, places)
+            for detail in error.errors(include_url=False, include_context=True)
+        ]
+        # The cause would print the input, secrets included.
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _put_in_secrets(
+    values: dict[str, Any], settings: BaseModel, places: Mapping[Path, str], environ: Mapping[str, str]
+) -> bool:
+    """Replace ``${NAME}`` in secret settings by the variable's value; say whether any was replaced."""
+    found = False
+    for path, value in list(_leaves(values, ())):
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        names = _VARIABLE.findall(text) if isinstance(text, str) else []
+        if not names:
+            continue
+        place, name = place_of(places, path), ".".join(path)
+        if not isinstance(_value_at(settings, path), SecretStr):
+            raise ConfigError(f"{place}: {name}: ${{…}} is for secrets only; write the value itself")
+        missing = [variable for variable in names if variable not in environ]
+        if missing:
+            raise ConfigError(f"{place}: {name} needs {missing[0]}, which is not set; export {missing[0]}=…")
+        node = values
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = SecretStr(_VARIABLE.sub(lambda m: environ[m[1]], cast(str, text)))
+        found = True
+    return found
+
+
+def _leaves(tree: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(cast(Mapping[str, Any], value), (*at, key))
+        else:
+            yield (*at, key), value
+
+
+def _value_at(settings: BaseModel, path: Path) -> object:
+    value: object = settings
+    for key in path:
+        if isinstance(value, Mapping):
+            value = cast(Mapping[str, object], value).get(key)
+        else:
+            value = getattr(value, key, None)
+    return value
+
+
+def _explain(
+    model: type[BaseModel], detail: ErrorDetails, values: dict[str, Any], places: Mapping[Path, str]
+) -> str:
+    """One line about one error: place, name, what is wrong, and what is known there."""
+    path, owner = _locate(model, detail["loc"], values)
+    place = place_of(places, path)
+    name = ".".join(path)
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            known = owner.model_fields if owner else ()
+            return f'{place}: unknown key "{name}"; {nearest(path[-1], known)}'
+        case "union_tag_invalid":
+            tag = context["tag"]
+            known = re.findall(r"'([^']*)'", context["expected_tags"])
+            place = place_of(places, (*path, DISCRIMINATOR))
+            return f'{place}: {name}.{DISCRIMINATOR}: "{tag}" is not known; {nearest(tag, known)}'
+        case "literal_error" | "enum":
+            known = re.findall(r"'([^']*)'", context["expected"])
+            return (
+                f'{place}: {name}: "{detail["input"]}" is not known; {nearest(str(detail["input"]), known)}'
+            )
+        case "model_type" | "model_attributes_type":
+            return f'{place}: {name}: expected settings such as "name: value" below it'
+        case _:
+            return f"{place}: {name}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _locate(
+    model: type[BaseModel], loc: tuple[int | str, ...], values: object
+) -> tuple[Path, type[BaseModel] | None]:
+    """Key path of an error, without the tags that pydantic adds for unions, and the class that owns it."""
+    path: list[str] = []
+    owner: type[BaseModel] | None = model
+    members: dict[str, type[BaseModel]] = {}
+    for position, part in enumerate(loc, 1):
+        if str(part) in members and not (isinstance(values, Mapping) and part in values):
+            owner, members = members[str(part)], {}
+            continue
+        path.append(str(part))
+        values = cast(Mapping[Any, object], values).get(part) if isinstance(values, Mapping) else None
+        if position == len(loc):
+            break
+        field = owner.model_fields.get(str(part)) if owner else None
+        classes = list(_classes(field.annotation)) if field else []
+        owner = classes[0] if len(classes) == 1 else None
+        members = {_tag(cls): cls for cls in classes} if len(classes) > 1 else {}
+    return tuple(path), owner
+
+
+def _classes(annotation: object) -> Iterator[type[BaseModel]]:
+    """Option classes that an annotation such as ``A | B | None`` names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _classes(argument)
+
+
+def _tag(cls: type[BaseModel]) -> str:
+    field = cls.model_fields.get(DISCRIMINATOR)
+    return str(field.default) if field else ""

@@ -1,0 +1,1 @@
+"""Puts the parts together: one index, searched and asked with one set of settings."""

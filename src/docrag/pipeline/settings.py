@@ -1,0 +1,17 @@
+"""The settings tree: the options of every part, each defined beside the class that it configures."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from docrag.embed.options import MiniLmOptions, TextEncoderOptions
+from docrag.ingest.options import IngestOptions
+
+
+class Settings(BaseModel):
+    """Everything that can be configured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ingest: IngestOptions = IngestOptions()
+    embed: TextEncoderOptions = MiniLmOptions()
