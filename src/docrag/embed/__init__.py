@@ -1,0 +1,1 @@
+"""Text encoders: one vector per text, interchangeable behind `docrag.protocols.TextEmbedder`."""

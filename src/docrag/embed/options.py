@@ -1,0 +1,74 @@
+"""What the configuration may say about the text encoder."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MiniLmOptions(_Options):
+    """The sentence encoder that is installed along with docrag."""
+
+    kind: Literal["minilm"] = "minilm"
+    max_tokens: int = Field(
+        default=256, ge=8, le=512, description="longer texts are cut; the model knows 512 at most"
+    )
+    n_threads: int = Field(default=0, ge=0, le=256, description="0 takes every core this process may use")
+
+
+class SentenceTransformersOptions(_Options):
+    """Any sentence-transformers model, by name or folder; nothing is downloaded unless `download` says so."""
+
+    kind: Literal["sentence-transformers"] = "sentence-transformers"
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    device: str | None = Field(default=None, description='"cpu", "cuda:0", …; None lets the library choose')
+    batch_size: int = Field(default=32, ge=1, le=4096)
+    query_prompt: str = Field(default="", description='put before every query, such as "query: "')
+    passage_prompt: str = Field(default="", description='put before every passage, such as "passage: "')
+    download: bool = False
+
+
+class OpenAiEmbeddingsOptions(_Options):
+    """An OpenAI-compatible ``POST {base_url}/embeddings`` endpoint."""
+
+    kind: Literal["openai"] = "openai"
+    model: str = Field(min_length=1)
+    base_url: str = "https://api.openai.com/v1"
+    api_key: SecretStr | None = None
+    api_key_env: str = Field(default="OPENAI_API_KEY", description="read when `api_key` is not given")
+    dim: int | None = Field(
+        default=None, ge=1, description="asked for, for models that can shorten their vectors"
+    )
+    batch_size: int = Field(default=64, ge=1, le=2048)
+    timeout_s: float = Field(default=60.0, gt=0)
+    max_retries: int = Field(default=4, ge=0, le=20)
+    query_prompt: str = ""
+    passage_prompt: str = ""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000/v1")
+        if "@" in url.split("/")[2]:
+            raise ValueError("the URL holds a user name or password; give the key as api_key or api_key_env")
+        return url.rstrip("/")
+
+
+class NoEncoder(_Options):
+    """No dense retrieval: BM25 alone."""
+
+    kind: Literal["none"] = "none"
+
+
+TextEncoderOptions = Annotated[
+    MiniLmOptions | SentenceTransformersOptions | OpenAiEmbeddingsOptions | NoEncoder,
+    Field(discriminator="kind"),
+]
