@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("DOCRAG_TEST_SOCKETS", "loopback")
     else:
         monkeypatch.delenv("DOCRAG_TEST_SOCKETS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's PDFs, generated once. Copy the folder before changing anything in it."""
+    folder = tmp_path_factory.mktemp("samples")
+    script = Path(__file__).parents[1] / "eval" / "make_samples.py"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder
