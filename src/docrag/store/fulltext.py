@@ -1,32 +1,36 @@
-"""Full-text search: the one place that says how text is cut into terms."""
+"""Full-text search: BM25 of LanceDB over the terms that `docrag.store.terms` cuts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lancedb.index import FTS
-from lancedb.query import FullTextOperator, MatchQuery
+from lancedb.query import BooleanQuery, FullTextOperator, FullTextQuery, MatchQuery, Occur
 from lancedb.table import Table
 
+from docrag.store import terms
 from docrag.store.schema import CHUNKS, PAGES, SEARCHED
 from docrag.store.snapshot import PageRanges, Snapshot
 from docrag.types import Document, Scored, Unit, UnitRef, ranked
 
 SETTINGS: Mapping[str, Any] = {
-    "base_tokenizer": "simple",
+    "base_tokenizer": "whitespace",
     "language": "English",
-    "lower_case": True,
+    "lower_case": False,
     "stem": True,
-    "remove_stop_words": True,
+    "remove_stop_words": False,
     "ascii_folding": True,
-    "max_token_length": 40,
+    "max_token_length": 80,
     "with_position": False,
 }
 """Tokenizer settings of both full-text indices; kept in the manifest, so a change rebuilds them."""
 
 SCORE_DIGITS = 4
 """Scores are rounded to what LanceDB's float32 sums can tell apart, so that equal texts tie."""
+
+PAIR_WEIGHT = 0.5
+"""Weight of a word pair beside a word; Recall@5 is flat from 0.3 to 0.7 on a development set."""
 
 _OVERFETCH = 32
 
@@ -36,12 +40,12 @@ def build(table: Table, column: str) -> None:
     table.create_index(column, config=FTS(**SETTINGS), replace=True)
 
 
-def match_any(text: str, column: str) -> MatchQuery:
-    """Return the query for rows that hold any term of `text`; nothing in it is an operator."""
+def match_any(any_of: Iterable[str], column: str, *, weight: float = 1.0) -> MatchQuery:
+    """Return the query for rows that hold any of these terms; nothing in them is an operator."""
     return MatchQuery(
-        text,
+        " ".join(dict.fromkeys(any_of)),
         column,
-        boost=1.0,
+        boost=weight,
         fuzziness=0,
         max_expansions=50,
         operator=FullTextOperator.OR,
@@ -50,18 +54,30 @@ def match_any(text: str, column: str) -> MatchQuery:
     )
 
 
+def match_terms(text: str, column: str) -> FullTextQuery | None:
+    """Return the query for the words of `text` and, with less weight, its word pairs; None without words."""
+    words = terms.words(text)
+    if not words:
+        return None
+    if len(words) == 1:
+        return match_any(words, column)
+    pairs = match_any(terms.pairs(words), column, weight=PAIR_WEIGHT)
+    return BooleanQuery([(Occur.SHOULD, match_any(words, column)), (Occur.SHOULD, pairs)])
+
+
 def search(
     snapshot: Snapshot, text: str, *, unit: Unit, docs: Sequence[Document], pages: PageRanges | None, k: int
 ) -> list[Scored]:
     """Return the `k` best pages or chunks of `docs` that share a term with `text`, best first."""
     table = PAGES if unit == "page" else CHUNKS
+    match = match_terms(text, SEARCHED[table])
+    if match is None:
+        return []
     where = snapshot.where(table, docs, pages)
     columns = ["ingest_id", "page_no", "_score"] + (["chunk_no"] if table == CHUNKS else [])
     limit = k + _OVERFETCH
     while True:
-        query = (
-            snapshot.tables[table].search(match_any(text, SEARCHED[table]), query_type="fts").select(columns)
-        )
+        query = snapshot.tables[table].search(match, query_type="fts").select(columns)
         if where is not None:
             query = query.where(where, prefilter=True)
         rows = query.limit(limit).to_arrow().to_pylist()

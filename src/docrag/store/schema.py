@@ -16,11 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from docrag.store.page_codec import pack_page
+from docrag.store.terms import index_terms
 from docrag.types import Document, OutlineEntry, Page, PageFailure, Reason
 
 DOCUMENTS, PAGES, CHUNKS = "documents", "pages", "chunks"
-SEARCHED = {PAGES: "search_text", CHUNKS: "text"}
-"""The column of each table that full-text search looks in."""
+SEARCHED = {PAGES: "terms", CHUNKS: "terms"}
+"""The column of each table that full-text search looks in; see `docrag.store.terms`."""
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -54,7 +55,7 @@ PAGES_SCHEMA = pa.schema(
         _required("rotation", pa.int32()),
         _required("text_source", pa.string()),
         _required("notes", pa.list_(pa.string())),
-        pa.field("search_text", pa.string()),
+        pa.field("terms", pa.string()),
         pa.field("packed", pa.large_binary()),
         # A page that could not be read is a row with these two and no text.
         pa.field("reason", pa.string()),
@@ -71,7 +72,7 @@ def chunks_schema(dim: int | None) -> pa.Schema:
         _required("page_no", pa.int32()),
         _required("chunk_no", pa.int32()),
         _required("kind", pa.string()),
-        _required("text", pa.string()),
+        _required("terms", pa.string()),
         pa.field("box", pa.list_(pa.float32(), 4)),
     ]
     if dim is not None:
@@ -135,7 +136,7 @@ def page_rows(
             "rotation": page.rotation,
             "text_source": page.text_source,
             "notes": [utf8(note) for note in page.notes],
-            "search_text": utf8(page.search_text),
+            "terms": utf8(index_terms(page.search_text)),
             "packed": pack_page(page),
         }
         for page in pages
@@ -170,7 +171,7 @@ def chunk_rows(
             "page_no": page.page_no,
             "chunk_no": chunk.chunk_no,
             "kind": chunk.kind,
-            "text": utf8(chunk.text),
+            "terms": utf8(index_terms(chunk.text)),
             "box": list(chunk.box) if chunk.boxes else None,
         }
         for page in pages
