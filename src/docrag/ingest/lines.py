@@ -12,7 +12,7 @@ from docrag.protocols import RawWord
 
 # A gap wider than this many font sizes ends a line: justified text stays below 1, a column gutter is 1.5
 # or more of the type it separates, a table's columns stand further apart still.
-_COLUMN_GAP_EM = 1.6
+COLUMN_GAP_EM = 1.6
 # Fragments belong to one visual row when they share this much of the lower one's height.
 _ROW_OVERLAP = 0.5
 # A line this much taller than wide runs up or down the page.
@@ -36,23 +36,23 @@ class Line:
         return len(self.text) > 2 and self.box.height > _VERTICAL_RATIO * self.box.width
 
 
-def lines_of(words: Sequence[RawWord]) -> list[Line]:
-    """Group words by the parser's line, and cut each line at wide gaps. Order is the parser's."""
+def lines_of(words: Sequence[RawWord], *, gap_em: float = COLUMN_GAP_EM) -> list[Line]:
+    """Group words by the parser's line, and cut each line at gaps of `gap_em` font sizes."""
     groups: list[list[int]] = []
     previous: RawWord | None = None
     for index, word in enumerate(words):
-        if previous is None or word.line_no != previous.line_no or _is_far(previous, word):
+        if previous is None or word.line_no != previous.line_no or _is_far(previous, word, gap_em):
             groups.append([])
         groups[-1].append(index)
         previous = word
     return [_line([words[i] for i in group], group) for group in groups]
 
 
-def _is_far(previous: RawWord, word: RawWord) -> bool:
+def _is_far(previous: RawWord, word: RawWord, gap_em: float) -> bool:
     size_pt = word.font_size_pt or min(word.box.height, word.box.width)
     gap_x = max(word.box.x0 - previous.box.x1, previous.box.x0 - word.box.x1)
     gap_y = max(word.box.y0 - previous.box.y1, previous.box.y0 - word.box.y1)
-    return max(gap_x, gap_y) > _COLUMN_GAP_EM * size_pt
+    return max(gap_x, gap_y) > gap_em * size_pt
 
 
 def _line(words: Sequence[RawWord], indices: Sequence[int]) -> Line:

@@ -4,35 +4,63 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from docrag.errors import IngestError
 from docrag.geometry import Box
+from docrag.ingest.captions import tied_captions
 from docrag.ingest.chunks import chunks_of
+from docrag.ingest.ocr_use import pictures_to_read, read_boxes
 from docrag.ingest.page_options import PageOptions
 from docrag.ingest.page_text import compose
-from docrag.ingest.regions import regions_of
+from docrag.ingest.regions import regions_of, with_images
 from docrag.ingest.search_text import search_text_of
-from docrag.protocols import LayoutDetector, Ocr, PageSource, RawPage, RawWord
-from docrag.types import Page
+from docrag.ingest.text_quality import unusable_reason
+from docrag.protocols import LayoutDetector, Ocr, PageSource, RawPage
+from docrag.types import Page, TextSource, Word
 
 
 def read_page(
     source: PageSource, page_no: int, *, detector: LayoutDetector, ocr: Ocr | None, options: PageOptions
 ) -> Page:
-    """Read one page.
+    """Read one page: words (by OCR where the text layer fails), regions, tables, text and chunks.
+
+    `Page.notes` names what happened: "ocr:REASON" for a page that OCR read in whole, "ocr:pictures" for OCR
+    inside pictures, "no_ocr:REASON" where OCR was needed and not to be had, and the detector's own notes.
 
     Raises
     ------
     IngestError
-        The page could not be read.
+        The page could not be read: ``page_unreadable``; or, when it has no text of its own and OCR was to
+        read it, ``image_too_large`` or ``ocr_failed``.
     """
     raw = source.read(page_no)
-    n_text_lines = 1 + max((word.line_no for word in raw.words), default=-1)
+    if options.ocr == "never":
+        ocr = None
     notes: list[str] = []
-    if ocr is not None and options.ocr != "never" and not raw.words:
-        raw = with_ocr(raw, source, ocr, dpi=options.ocr_dpi)
-        notes.append("ocr:no_text_layer")
-    detected = detector.detect(raw, source)
-    text, words, regions = compose(regions_of(raw, detected), raw.words, n_text_lines=n_text_lines)
-    n_ocr = sum(word.is_ocr for word in words)
+    reason = unusable_reason(raw)
+    if reason == "unmapped_text" and ocr is not None:
+        raw = replace(raw, words=())
+    n_text_lines = 1 + max((word.line_no for word in raw.words), default=-1)
+    if reason is None and options.ocr == "always":
+        reason = "always"
+    if reason is not None:
+        if ocr is None:
+            notes.append(f"no_ocr:{reason}")
+        else:
+            raw = _read_whole(raw, source, ocr, options, reason, notes)
+    detected = with_images(raw, detector.detect(raw, source))
+    if ocr is not None and reason is None:
+        boxes = pictures_to_read(raw, detected)
+        try:
+            raw, found = read_boxes(
+                raw, boxes, source, ocr, dpi=options.ocr_dpi, max_pixels=options.max_pixels
+            )
+        except IngestError as error:
+            notes.append(f"no_ocr:{error.reason}")
+        else:
+            if found:
+                notes.append("ocr:pictures")
+    drafts, captions = tied_captions(regions_of(raw, detected), page_height_pt=raw.height_pt)
+    text, words, regions = compose(drafts, raw.words, captions=captions, n_text_lines=n_text_lines)
     return Page(
         page_no=page_no,
         label=raw.label,
@@ -41,24 +69,33 @@ def read_page(
         rotation=raw.rotation,
         text=text,
         search_text=search_text_of(text),
-        text_source=(
-            "none" if not words else "text-layer" if not n_ocr else "ocr" if n_ocr == len(words) else "mixed"
-        ),
+        text_source=_text_source(words),
         words=words,
         regions=regions,
-        chunks=chunks_of(text, regions),
+        chunks=chunks_of(text, words, regions),
         notes=tuple(notes),
     )
 
 
-def with_ocr(raw: RawPage, source: PageSource, ocr: Ocr, *, dpi: float) -> RawPage:
-    """`raw` with the words that OCR reads on the whole page added after its own."""
-    image = source.render(raw.page_no, dpi=dpi)
-    scale_x, scale_y = raw.width_pt / image.shape[1], raw.height_pt / image.shape[0]
-    first_line = 1 + max((word.line_no for word in raw.words), default=-1)
-    found: list[RawWord] = []
-    for word in ocr.read(image):
-        x0, y0, x1, y1 = word.box
-        box = Box(x0 * scale_x, y0 * scale_y, x1 * scale_x, y1 * scale_y).clipped(raw.width_pt, raw.height_pt)
-        found.append(RawWord(word.text, box, -1, first_line + word.line_no, 0.0, False))
-    return replace(raw, words=raw.words + tuple(found))
+def _read_whole(
+    raw: RawPage, source: PageSource, ocr: Ocr, options: PageOptions, reason: str, notes: list[str]
+) -> RawPage:
+    whole = Box(0.0, 0.0, raw.width_pt, raw.height_pt)
+    try:
+        raw, _ = read_boxes(raw, [whole], source, ocr, dpi=options.ocr_dpi, max_pixels=options.max_pixels)
+    except IngestError as error:
+        if not raw.words:
+            raise
+        notes.append(f"no_ocr:{error.reason}")  # the text layer's own words are better than nothing
+    else:
+        notes.append(f"ocr:{reason}")
+    return raw
+
+
+def _text_source(words: tuple[Word, ...]) -> TextSource:
+    n_ocr = sum(word.is_ocr for word in words)
+    if not words:
+        return "none"
+    if n_ocr == 0:
+        return "text-layer"
+    return "ocr" if n_ocr == len(words) else "mixed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from docrag.geometry import Box
@@ -22,15 +22,21 @@ class RegionDraft:
 
 
 def compose(
-    drafts: Sequence[RegionDraft], words: Sequence[RawWord], *, n_text_lines: int
+    drafts: Sequence[RegionDraft],
+    words: Sequence[RawWord],
+    *,
+    captions: Mapping[int, int],
+    n_text_lines: int,
 ) -> tuple[str, tuple[Word, ...], tuple[Region, ...]]:
     r"""Page text, words and regions of `drafts`, which are in reading order.
 
-    Lines end with "\n", regions with "\n\n". Words with a `line_no` of `n_text_lines` or more are OCR.
+    Lines end with "\n", regions with "\n\n". `captions` maps a caption's index to its
+    target's. Words with a `line_no` of `n_text_lines` or more are OCR.
     """
     parts: list[str] = []
     out_words: list[Word] = []
     regions: list[Region] = []
+    partner = {**captions, **{target: caption for caption, target in captions.items()}}
     position = row_no = 0
     for draft in drafts:
         if parts and draft.lines:
@@ -48,5 +54,15 @@ def compose(
                 parts.append(word.text)
                 position = end
             row_no += 1
-        regions.append(Region(len(regions), draft.kind, draft.box, start, position, draft.table))
+        regions.append(
+            Region(
+                order=len(regions),
+                kind=draft.kind,
+                box=draft.box,
+                start=start,
+                end=position,
+                table=draft.table,
+                caption_order=partner.get(len(regions)),
+            )
+        )
     return "".join(parts), tuple(out_words), tuple(regions)

@@ -1,4 +1,4 @@
-"""Reading order of boxes on a page with columns (Breuel, "High Performance Document Layout Analysis", 2003)."""
+"""Reading order on a page with columns (Breuel, "High Performance Document Layout Analysis", 2003)."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def reading_order(boxes: Sequence[Box], *, right_to_left: bool = False) -> list[
     open_ = np.ones(n, dtype=bool)
     for _ in range(n):
         candidates = np.flatnonzero(open_)
-        best = min(candidates, key=lambda i: (waiting[i], middle_y[i], x0[i]))
-        order.append(int(best))
+        best = int(candidates[np.lexsort((x0[candidates], middle_y[candidates], waiting[candidates]))[0]])
+        order.append(best)
         open_[best] = False
         waiting -= before[best]
     return order

@@ -1,0 +1,76 @@
+"""Layout regions from the model that PyMuPDF carries in its wheel."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import onnxruntime
+
+from docrag.errors import IngestError
+from docrag.geometry import Box
+from docrag.ingest.layout_fast import FastLayout
+from docrag.ingest.pymupdf_source import PyMuPdfSource
+from docrag.protocols import LayoutBox, PageSource, RawPage
+from docrag.types import RegionKind
+
+_KINDS: dict[str, RegionKind] = {
+    "text": "text",
+    "title": "section-header",
+    "section-header": "section-header",
+    "list-item": "list-item",
+    "table": "table",
+    "picture": "picture",
+    "formula": "formula",
+    "caption": "caption",
+    "footnote": "footnote",
+    "page-header": "page-header",
+    "page-footer": "page-footer",
+}
+
+
+class MlLayout:
+    """PyMuPDF's bundled layout model, on one thread; one instance per worker process.
+
+    Pages of another parser, and pages the model cannot take, are left to `FastLayout`.
+    """
+
+    def __init__(self) -> None:
+        from pymupdf.layout.onnx.BoxRFDGNN import BoxRFDGNN
+        from pymupdf.layout.onnx.ImageFeatureExtractorV1 import ImageFeatureExtractorV1
+
+        self._model: Any = BoxRFDGNN(enable_inference_cache=False, use_sort=True)
+        # The model's own sessions take every core; workers want one each. The feature extractor has a
+        # fixed input size, so its memory arena cannot grow, and with it a page takes a third less time.
+        self._model.session = _session(self._model.model_path, arena=False)
+        self._model.feature_extractor = ImageFeatureExtractorV1(
+            _session(self._model.imf_model_path, arena=True)
+        )
+        grid = self._model.table_grid_extractor
+        grid._grid_sess = _session(str(grid.grid_onnx_path), arena=False)
+        self._fallback = FastLayout()
+
+    def detect(self, page: RawPage, source: PageSource) -> list[LayoutBox]:
+        """Regions of the page in the model's order."""
+        if not isinstance(source, PyMuPdfSource) or not page.words:
+            return self._fallback.detect(page, source)
+        try:
+            source.check_images(page.page_no)
+        except IngestError:  # the model looks at a picture of the page; this one cannot be rendered
+            return self._fallback.detect(page, source)
+        groups = cast(
+            list[dict[str, Any]], self._model.predict(source.mupdf_page(page.page_no), return_raw=True)
+        )
+        found: list[LayoutBox] = []
+        for group in groups:
+            box = Box(*(float(v) for v in group["group_bbox"][:4])).clipped(page.width_pt, page.height_pt)
+            found.append(
+                LayoutBox(_KINDS.get(group["class_name"], "text"), box, float(group.get("score", 1.0)))
+            )
+        return found
+
+
+def _session(path: str, *, arena: bool) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
