@@ -1,0 +1,70 @@
+# Needs Python 3.11 or newer, pip and make. Everything lands in .venv and demo.
+PYTHON ?= python3
+VENV ?= .venv
+# Tested versions; "make CONSTRAINTS= test" takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+
+RUN := $(VENV)/bin
+PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+DOCRAG := $(RUN)/docrag
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit bench clean
+
+help:  ## Show these lines
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("docrag needs Python 3.11 or newer, got " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
+	@# Without ensurepip (some distributions split it off) the outer pip installs the inner one.
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --python $(RUN)/python install --quiet pip; }
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
+	@echo "Installing docrag and what it needs into $(VENV) …"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tools for tests into $(VENV) …"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo/samples/.made: $(VENV)/.installed eval/make_samples.py $(wildcard eval/samples/*.py)
+	@$(RUN)/python eval/make_samples.py demo/samples
+	@touch $@
+
+demo: demo/samples/.made  ## Index four sample PDFs, ask three questions, write demo/answer.html
+	@$(DOCRAG) index demo/samples
+	@echo
+	@$(DOCRAG) ask 'What was the net revenue in 2025?' --index demo/samples/.docrag --html demo/answer.html
+	@echo
+	@$(DOCRAG) ask 'How many pieces were rejected in the incoming inspection?' --index demo/samples/.docrag
+	@echo
+	@echo 'The next one stands in none of the documents:'
+	@$(DOCRAG) ask 'Which bank holds the pension fund of Larkfield Cycles?' --index demo/samples/.docrag
+	@echo
+	@echo 'The first answer with its highlighted page: demo/answer.html'
+
+test: lint types unit  ## Lint, types and tests
+
+lint: $(VENV)/.installed-dev  ## ruff format and ruff check
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+
+types: $(VENV)/.installed-dev  ## pyright, strict
+	@$(RUN)/pyright
+
+unit: $(VENV)/.installed-dev  ## pytest
+	@$(RUN)/python -m pytest -q
+
+bench: $(VENV)/.installed-dev  ## Evaluate DATASET=folder: retrieval and answers, both scopes; lines into bench/
+	@test -n "$(DATASET)" || { echo 'make bench DATASET=folder with documents/ and questions.jsonl'; exit 1; }
+	@for task in retrieval answers; do for scope in document collection; do \
+		$(DOCRAG) eval '$(DATASET)' --task $$task --scope $$scope --out bench/$$task-$$scope.jsonl || exit $$?; done; done
+
+clean:  ## Remove what make has made
+	rm -rf $(VENV) demo bench build dist .pytest_cache .ruff_cache .hypothesis
+	find src tests eval -name __pycache__ -prune -exec rm -rf {} +
