@@ -22,6 +22,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     _fsync(path.parent)
 
 
+def fsync_tree(folder: Path, *, contents: bool = True) -> None:
+    """Flush a folder, and with `contents` every file in it, so that they survive a power cut."""
+    for path in folder.iterdir() if contents else ():
+        _fsync(path)
+    _fsync(folder)
+
+
 def remove_durably(path: Path) -> None:
     """Delete `path`, if it is there, so that it does not come back after a power cut."""
     path.unlink(missing_ok=True)
@@ -29,38 +36,40 @@ def remove_durably(path: Path) -> None:
 
 
 class FolderSync:
-    """Flushes what was added to a folder tree that other code writes to: Lance itself never calls fsync.
+    """Flushes what was added to folders that other code writes to: Lance itself never calls fsync.
 
     Lance's files are never changed once written, so only names that were not there before are flushed,
     and then the folders that hold them.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known = set(_files(folder))
+    def __init__(self) -> None:
+        self._known: dict[Path, set[str]] = {}
 
-    def flush(self) -> None:
-        """Make every file durable that appeared since the last call."""
-        present = set(_files(self._folder))
-        new = present - self._known
+    def watch(self, folder: Path) -> None:
+        """Take what is in `folder` now, if it exists, for durable."""
+        self._known[folder] = set(_files(folder))
+
+    def flush(self, folder: Path) -> None:
+        """Make every file below `folder` durable that appeared since the last call."""
+        present = set(_files(folder))
+        new = present - self._known.get(folder, set())
         for path in new:
             with contextlib.suppress(FileNotFoundError):
                 _fsync(path)
-        folders = {parent for path in new for parent in path.parents}
-        for folder in folders:
-            if folder.is_relative_to(self._folder):
-                _fsync(folder)
-        self._known = present
+        parents = {os.path.dirname(path) for path in new}
+        for path in parents | {os.path.dirname(parent) for parent in parents}:
+            _fsync(path)
+        self._known[folder] = present
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[str]:
     for root, _, names in os.walk(folder):
         for name in names:
-            yield Path(root, name)
+            yield os.path.join(root, name)
 
 
-def _fsync(path: Path) -> None:
-    if sys.platform == "win32" and path.is_dir():
+def _fsync(path: Path | str) -> None:
+    if sys.platform == "win32" and os.path.isdir(path):
         return  # Windows cannot open a folder; renames are durable there once the file is flushed
     descriptor = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
     try:

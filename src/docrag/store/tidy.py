@@ -29,7 +29,9 @@ def tidy(storage: Storage, visible: Collection[str]) -> dict[str, int]:
             storage.delete(name, tables.is_in("ingest_id", strays))
         _merge(storage, name)
         # Built anew every time: scores then depend on the rows alone, not on the way they came in.
-        storage.write(f"{name} full-text index", lambda n=name, c=column: fulltext.build(storage.table(n), c))
+        storage.write_table(
+            name, "full-text index", lambda n=name, c=column: fulltext.build(storage.table(n), c)
+        )
     _merge(storage, DOCUMENTS)
     return {name: storage.table(name).version for name in (DOCUMENTS, *SEARCHED)}
 
@@ -55,4 +57,4 @@ def _merge(storage: Storage, name: str) -> None:
             _log.warning("optimizing table %s failed (%s); dropping its full-text index first", name, error)
             optimize_without_index()
 
-    storage.write(f"{name} optimize", optimize_or_drop_index)
+    storage.write_table(name, "optimize", optimize_or_drop_index)

@@ -153,8 +153,9 @@ class IndexWriter:
         draft.check_complete(document)
         row = _Committed(document, draft.ingest_id, draft.fingerprint).to_arrow()
         had_its_bytes = f"doc_id = {tables.quoted(document.doc_id)}"
-        self._storage.write(
-            "documents commit",
+        self._storage.write_table(
+            DOCUMENTS,
+            "commit",
             lambda: (
                 self._storage.table(DOCUMENTS)
                 .merge_insert("doc")
@@ -202,7 +203,7 @@ class IndexWriter:
         if changed != row.document:
             self._replace([dataclasses.replace(row, document=changed)])
 
-    def finish(self, *, keep_drafts: Collection[str] = ()) -> None:
+    def finish(self, *, keep_drafts: Collection[str] | None = ()) -> None:
         """Delete rows of nothing, complete the full-text indices and merge small files.
 
         Rankings are afterwards those of an index that was built at once from the same documents. Readers that
@@ -213,12 +214,14 @@ class IndexWriter:
         ----------
         keep_drafts
             doc_ids whose interrupted drafts stay. Those opened by this writer always stay; any other draft is
-            of bytes or settings that nobody asked for any more, and goes.
+            of bytes or settings that nobody asked for any more, and goes. None keeps all: only a part of the
+            folder was looked at.
         """
         visible = {row.ingest_id for row in self._committed.values()}
         drafted: set[str] = set()
         for record in drafts.read_all(self.path):
-            is_wanted = record.ingest_id in self._opened_drafts or record.doc_id in keep_drafts
+            is_kept = keep_drafts is None or record.doc_id in keep_drafts
+            is_wanted = is_kept or record.ingest_id in self._opened_drafts
             if record.ingest_id in visible or not is_wanted:
                 self._strike_out(record.ingest_id)
             else:
@@ -249,8 +252,9 @@ class IndexWriter:
         if not rows:
             return
         table = pa.concat_tables([row.to_arrow() for row in rows])
-        self._storage.write(
-            "documents update",
+        self._storage.write_table(
+            DOCUMENTS,
+            "update",
             lambda: (
                 self._storage.table(DOCUMENTS)
                 .merge_insert("ingest_id")
@@ -276,8 +280,8 @@ class IndexWriter:
         self._storage.create_tables(self._dim)
         for name, column in SEARCHED.items():
             # Built over no rows, it makes LanceDB cut new, not yet indexed rows by the same rules.
-            self._storage.write(
-                f"{name} full-text index", lambda n=name, c=column: fulltext.build(self._storage.table(n), c)
+            self._storage.write_table(
+                name, "full-text index", lambda n=name, c=column: fulltext.build(self._storage.table(n), c)
             )
         self._write_manifest(manifest.Manifest.new(text_encoder, fulltext.SETTINGS))
 
