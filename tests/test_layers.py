@@ -16,9 +16,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Lowest first; a module may import its own row and every row above it, stages not even their own row.
 ROWS = (
     ("errors", "optional", "resources"),
-    ("types", "geometry", "late_interaction"),
-    ("protocols",),
+    ("types", "geometry"),
     ("late_interaction",),
+    ("protocols",),
     ("ingest", "store", "embed", "models", "retrieve", "answer", "agents", "evaluation"),
     ("pipeline", "report"),
     ("config",),
@@ -109,6 +109,8 @@ UNSAFE_MODULES = frozenset({"pickle", "cPickle", "cloudpickle", "dill", "joblib"
 UNSAFE_CALLS = frozenset(
     ["eval", "exec", "compile", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "torch.load", "os.system"]
 )
+# Both ends of the pipe between docrag and the worker process that it started itself; no file, no network.
+OWN_PIPE = {"ingest/process.py": ["import pickle"], "ingest/worker.py": ["import pickle"]}
 UNSAFE_FLAGS = frozenset({"trust_remote_code", "allow_pickle", "shell"})
 
 
@@ -164,4 +166,5 @@ def test_the_ban_finds_what_it_forbids(source: str, n_found: int):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_no_module_runs_data_as_code(path: Path):
-    assert not list(unsafe(ast.parse(path.read_text("utf-8"))))
+    found = [what.partition(": ")[2] for what in unsafe(ast.parse(path.read_text("utf-8")))]
+    assert found == OWN_PIPE.get(path.relative_to(PACKAGE).as_posix(), [])
