@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.geometry import Box
+from docrag.late_interaction.view import VectorView
 from docrag.types import (
     Answer,
     Chunk,
@@ -145,21 +146,40 @@ class TextEmbedder(Protocol):
         ...
 
 
+class ImageVectors(NamedTuple):
+    """Vectors of one image, ``(n_vectors, dim) float32``, rows of unit length, padding dropped.
+
+    `grid` ``(n_rows, n_columns) int`` says which vector stands for which patch of the image, which it divides
+    evenly; −1 where none does. None when the encoder cannot tell, as for a single vector.
+    """
+
+    vectors: NDArray[np.float32]
+    grid: NDArray[np.int32] | None
+
+
+class QueryVectors(NamedTuple):
+    """Vectors of one query, ``(n_vectors, dim) float32``, rows of unit length, and the token behind each."""
+
+    vectors: NDArray[np.float32]
+    tokens: tuple[str, ...]
+
+
 class PageEmbedder(Protocol):
     """Late-interaction or single-vector encoder of page and region images.
 
-    Every item is ``(n_vectors, dim) float32``, rows of unit length, padding dropped. A single-vector model
-    has ``n_vectors == 1``. Equal input gives equal vectors, whatever else is in the batch.
+    A single-vector model has ``n_vectors == 1``. Equal input gives equal vectors, whatever else is in the
+    batch. `processor` is a digest of everything that turns an image or a text into model input.
     """
 
     identity: EncoderIdentity
+    processor: str
 
-    def embed_queries(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """One array per query."""
+    def embed_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
+        """Vectors of every query."""
         ...
 
-    def embed_images(self, images: Sequence[RgbImage]) -> list[NDArray[np.float32]]:
-        """One array per image."""
+    def embed_images(self, images: Sequence[RgbImage]) -> list[ImageVectors]:
+        """Vectors of every image."""
         ...
 
 
@@ -195,6 +215,14 @@ class Corpus(Protocol):
 
     def search_vector(self, vector: NDArray[np.float32], *, scope: Scope, k: int) -> list[Scored]:
         """Cosine similarity of `vector` ``(dim,)`` to every chunk's vector, best first."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """The page and region vectors of an index, as of one committed state."""
+
+    def view(self) -> VectorView:
+        """What is visible now; the same object until the index is refreshed."""
         ...
 
 
