@@ -1,1 +1,53 @@
-"""Question answering over visually rich PDFs, with verified page and box citations."""
+"""Question answering over visually rich PDFs, with verified page and box citations.
+
+Examples
+--------
+>>> from docrag import DocRAG
+>>> with DocRAG.open("reports") as rag:  # doctest: +SKIP
+...     rag.index()
+...     answer = rag.ask("What was the revenue in 2023?")
+...     print(answer.text, [(c.doc, c.page_no) for c in answer.citations])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from docrag.config import load_settings
+    from docrag.errors import DocragError
+    from docrag.pipeline import DocRAG, Settings
+    from docrag.types import Answer, Citation, Document, Hit, Query, Scope
+
+__all__ = [
+    "Answer",
+    "Citation",
+    "DocRAG",
+    "DocragError",
+    "Document",
+    "Hit",
+    "Query",
+    "Scope",
+    "Settings",
+    "load_settings",
+]
+
+_HOMES = {
+    "DocRAG": "docrag.pipeline",
+    "Settings": "docrag.pipeline",
+    "load_settings": "docrag.config",
+    "DocragError": "docrag.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import public names when they are first used: ``import docrag`` itself stays fast."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES.get(name, "docrag.types")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,6 @@
+"""``python -m docrag``."""
+
+from docrag.cli.main import main
+
+if __name__ == "__main__":
+    main()

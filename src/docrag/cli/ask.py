@@ -1,0 +1,115 @@
+"""``docrag ask``: an answer with the places it stands, or an honest abstention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docrag.cli.index import exit_code, run_index, summary
+from docrag.cli.options import (
+    ConfigOption,
+    DocOption,
+    ExplainOption,
+    IndexOption,
+    JsonOption,
+    PagesOption,
+    PasswordFileOption,
+    PasswordOption,
+    QuietOption,
+    SetOption,
+)
+from docrag.cli.output import Output
+from docrag.cli.search import place, sources_table, steps_table
+
+if TYPE_CHECKING:
+    from docrag.types import Answer
+
+QUOTE_CHARS = 400
+MAX_LOOKED_AT = 5
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Folders or files, indexed first if needed."),
+    ] = None,
+    index_dir: IndexOption = None,
+    doc: DocOption = None,
+    pages: PagesOption = None,
+    explain: ExplainOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a report with page crops to this file."),
+    ] = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Answer a question with verified citations, or say why not.
+
+    With PATHs, these are indexed first where something changed, and only they are asked.
+    """
+    from docrag.cli.passwords import read_password
+    from docrag.cli.scope import read_scope
+    from docrag.config import load_settings
+    from docrag.pipeline import DocRAG
+    from docrag.report.shapes import answer_values
+
+    output = Output(as_json=as_json, quiet=quiet)
+    password = read_password(password, password_file)
+    scope = read_scope(doc, pages)
+    settings = load_settings(config, overrides=set_ or ())
+    code = 0
+    with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:
+        if paths:
+            report = run_index(rag, paths, output, password=password)
+            output.note(f"{rag.index_dir}: {summary(report)}")
+            code = exit_code(report)
+            scope = rag.within(paths, scope)
+        answer = rag.ask(question, scope=scope)
+        if html is not None:
+            rag.write_report(answer, html, password=password)
+            output.note(f"report written to {html}")
+    if as_json:
+        output.json(answer_values(answer, explain=explain))
+    else:
+        print_answer(output, answer)
+        if explain:
+            hits = [evidence.hit for evidence in answer.evidence]
+            output.print(sources_table(hits), steps_table(answer.trace))
+    raise typer.Exit(code)
+
+
+def print_answer(output: Output, answer: Answer) -> None:
+    """Print the answer, its numbered citations with quotes, and what was looked at."""
+    from rich.text import Text
+
+    from docrag.report.explain import abstention_text
+    from docrag.report.printable import one_line, printable
+
+    output.print(Text(printable(answer.text), style="bold"))
+    if answer.abstained:
+        output.print(Text(abstention_text(answer)))
+    for citation in answer.citations:
+        where = place(citation.doc, citation.page_no, citation.page_label)
+        doubt = {"full": "", "partial": "  (in part)", "none": "  (quote not found on the page)"}
+        output.print(Text(f"\n[{citation.n}] {printable(where)}{doubt[citation.support]}", style="cyan"))
+        if quote := one_line(citation.quote, limit=QUOTE_CHARS):
+            output.print(Text(f"    “{quote}”"))
+    looked_at = list(
+        dict.fromkeys(place(e.hit.doc, e.hit.page_no, e.hit.page_label) for e in answer.evidence)
+    )
+    if looked_at:
+        more = len(looked_at) - MAX_LOOKED_AT
+        shown = "; ".join(looked_at[:MAX_LOOKED_AT]) + (f"; and {more} more" if more > 0 else "")
+        confidence = f", confidence {answer.confidence:.2f}" if answer.confidence is not None else ""
+        note = f"\nLooked at {shown}  ({answer.usage.elapsed_s:.2f} s{confidence})"
+        output.print(Text(printable(note), style="dim"))
+    for warning in answer.warnings:
+        output.warn(f"warning: {warning}")

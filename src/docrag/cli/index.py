@@ -1,0 +1,109 @@
+"""``docrag index``: bring an index in line with folders and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docrag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    JsonOption,
+    PasswordFileOption,
+    PasswordOption,
+    QuietOption,
+    SetOption,
+)
+from docrag.cli.output import Output
+
+if TYPE_CHECKING:
+    from docrag.ingest.report import IndexReport
+    from docrag.pipeline import DocRAG
+
+EXIT_SOME_FAILED = 2
+EXIT_NOTHING_DONE = 3
+EXIT_INTERRUPTED = 130
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders, or PDF files.")],
+    index_dir: IndexOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Index PDFs: only what was added, changed, renamed or removed since the last time.
+
+    Safe to interrupt: what is finished stays, and the next run goes on inside the file.
+    """
+    from docrag.cli.passwords import read_password
+    from docrag.cli.progress import refusal_line
+    from docrag.config import load_settings
+    from docrag.pipeline import DocRAG
+
+    output = Output(as_json=as_json, quiet=quiet)
+    password = read_password(password, password_file)
+    settings = load_settings(config, overrides=set_ or ())
+    with DocRAG.open(*paths, index=index_dir, settings=settings) as rag:
+        report = run_index(rag, paths, output, password=password, force=force)
+        if as_json:
+            output.json(report.to_json())
+        else:
+            output.print(summary(report))
+            if quiet:  # else they were named as they happened
+                for file in report.files:
+                    if file.status == "refused":
+                        output.warn(refusal_line(file))
+    raise typer.Exit(exit_code(report))
+
+
+def run_index(
+    rag: DocRAG, paths: list[Path], output: Output, *, password: str | None = None, force: bool = False
+) -> IndexReport:
+    """Index with progress on stderr; exits with 130 when interrupted."""
+    from docrag.cli.progress import index_progress
+
+    try:
+        with index_progress(output) as on_event:
+            report = rag.index(paths, password=password, force=force, on_event=on_event)
+    except KeyboardInterrupt:
+        _say_interrupted(output)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if report.is_interrupted:
+        _say_interrupted(output)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    return report
+
+
+def _say_interrupted(output: Output) -> None:
+    output.warn("interrupted; the index is good, and running the same command again continues")
+
+
+def exit_code(report: IndexReport) -> int:
+    """0 all done, 2 some files failed, 3 every file was refused."""
+    if not report.n_failed_files:
+        return 0
+    return EXIT_NOTHING_DONE if all(f.status == "refused" for f in report.files) else EXIT_SOME_FAILED
+
+
+def summary(report: IndexReport) -> str:
+    """What a run did, in one line: ``2 indexed, 1 unchanged; 120 pages read in 8 s (15.0 pages/s)``."""
+    from docrag.cli.progress import counted, duration
+
+    totals = report.totals()
+    statuses = ("indexed", "partial", "refused", "renamed", "removed", "unchanged")
+    counts = ", ".join(f"{totals[status]} {status}" for status in statuses if totals[status]) or "no files"
+    if not report.n_pages_read:
+        return counts
+    rate = report.n_pages_read / report.elapsed_s if report.elapsed_s else 0.0
+    failed = f", {counted(totals['pages_failed'], 'page')} failed" if totals["pages_failed"] else ""
+    return (
+        f"{counts}; {counted(report.n_pages_read, 'page')} read in {duration(report.elapsed_s)} "
+        f"({rate:.1f} pages/s){failed}"
+    )

@@ -1,0 +1,126 @@
+"""Progress of an `index` run on stderr: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from docrag.cli.output import Output
+from docrag.ingest.events import Event, FileDone, FileStarted, Meter, OnEvent, PageFailed, PlanMade, ignore
+from docrag.ingest.report import FileResult
+from docrag.report.printable import one_line, printable
+
+PLAIN_INTERVAL_S = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+_NAME_WIDTH = 40
+
+
+@contextmanager
+def index_progress(output: Output, *, clock: Callable[[], float] = time.monotonic) -> Generator[OnEvent]:
+    """Yield the function that takes the events of a run and shows them until the block ends."""
+    if output.quiet:
+        yield ignore
+    elif output.stderr.is_terminal:
+        with _live(output) as on_event:
+            yield on_event
+    else:
+        yield _Lines(output, clock)
+
+
+def failure_line(event: Event) -> str | None:
+    """One line about a failed page or file, None for other events."""
+    match event:
+        case PageFailed():
+            failure = event.failure
+            return f"{event.doc}, page {failure.page_no}: {failure.reason} ({failure.message})"
+        case FileDone() if event.result.status == "refused":
+            return refusal_line(event.result)
+        case _:
+            return None
+
+
+def refusal_line(result: FileResult) -> str:
+    """Why a file was refused: ``bad.pdf: refused, empty_file (the file has 0 bytes)``."""
+    name = result.doc.rpartition("/")[2]
+    return f"{result.doc}: refused, {result.reason} ({result.message.removeprefix(f'{name}: ')})"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 page``, ``2 pages``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def describe(meter: Meter) -> str:
+    """Pages, rate, remaining time and failures so far: ``120/400 pages, 31.2 pages/s, 9 s left``."""
+    parts = [
+        f"{meter.n_pages_done}/{meter.n_pages_expected} pages",
+        f"{meter.pages_per_s:.1f} pages/s",
+    ]
+    if meter.eta_s is not None:
+        parts.append(f"{duration(meter.eta_s)} left")
+    if meter.n_pages_failed:
+        parts.append(f"{counted(meter.n_pages_failed, 'page')} failed")
+    if meter.n_files_refused:
+        parts.append(f"{counted(meter.n_files_refused, 'file')} refused")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``8 s``, ``2 min 5 s``, ``1 h 12 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class _Lines:
+    """Progress as lines, one every so often, for logs and pipes."""
+
+    def __init__(self, output: Output, clock: Callable[[], float]) -> None:
+        self._output = output
+        self._clock = clock
+        self._meter = Meter(clock)
+        self._next_s = clock() + PLAIN_INTERVAL_S
+
+    def __call__(self, event: Event) -> None:
+        self._meter.update(event)
+        if isinstance(event, PlanMade) and event.n_to_read:
+            self._output.note(f"reading {event.n_to_read} of {counted(event.n_files, 'file')}")
+        if line := failure_line(event):
+            self._output.warn(line)
+        if self._meter.n_pages_expected and self._clock() >= self._next_s:
+            self._next_s = self._clock() + PLAIN_INTERVAL_S
+            self._output.note(describe(self._meter))
+
+
+@contextmanager
+def _live(output: Output) -> Generator[OnEvent]:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[file]}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[counts]}", markup=False),
+    )
+    meter = Meter()
+    with Progress(*columns, console=output.stderr, transient=True) as progress:
+        task = progress.add_task("", total=None, file="looking for changes", counts="")
+
+        def on_event(event: Event) -> None:
+            meter.update(event)
+            if line := failure_line(event):
+                progress.console.print(printable(line), style="yellow")
+            if isinstance(event, FileStarted):
+                progress.update(task, file=one_line(event.doc, limit=_NAME_WIDTH))
+            progress.update(
+                task,
+                total=meter.n_pages_expected or None,
+                completed=meter.n_pages_done,
+                counts=describe(meter),
+            )
+
+        yield on_event

@@ -1,0 +1,34 @@
+"""What a query may see, from the options of a command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from docrag.errors import UsageError
+from docrag.types import Scope
+
+_RANGE = re.compile(r"\s*(\d+)\s*(?:(-)\s*(\d+)?\s*)?")
+
+LAST_PAGE = 10**9
+"""Stands for the end of every document in ``7-``."""
+
+
+def read_scope(docs: Sequence[str] | None, pages: str | None) -> Scope:
+    """Scope of ``--doc`` and ``--pages``; no restriction where an option is absent."""
+    return Scope(docs=tuple(docs) if docs else None, pages=read_pages(pages) if pages is not None else None)
+
+
+def read_pages(text: str) -> tuple[tuple[int, int], ...]:
+    """Page ranges of ``3-9``, ``5``, ``7-`` or ``1,4,7-8``; raise UsageError for anything else."""
+    ranges: list[tuple[int, int]] = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            raise UsageError(f"--pages {text}: expected page numbers such as 3-9 or 1,4,7-8")
+        first = int(match[1])
+        last = int(match[3]) if match[3] else (LAST_PAGE if match[2] else first)
+        if not 1 <= first <= last:
+            raise UsageError(f"--pages {text}: {part.strip()} is no range; pages count from 1")
+        ranges.append((first, last))
+    return tuple(ranges)

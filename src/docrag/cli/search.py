@@ -1,0 +1,125 @@
+"""``docrag search``: the pages or regions that fit a query best."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from docrag.cli.options import (
+    ConfigOption,
+    DocOption,
+    ExplainOption,
+    IndexOption,
+    JsonOption,
+    PagesOption,
+    QuietOption,
+    SetOption,
+)
+from docrag.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+
+    from docrag.types import Hit, TraceStep
+
+SNIPPET_CHARS = 240
+
+
+class UnitName(StrEnum):
+    """What is ranked."""
+
+    PAGE = "page"
+    REGION = "region"
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    index_dir: IndexOption = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 10,
+    doc: DocOption = None,
+    pages: PagesOption = None,
+    unit: Annotated[
+        UnitName, typer.Option("--unit", help="Rank pages, or regions of pages.")
+    ] = UnitName.PAGE,
+    explain: ExplainOption = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find the pages or regions that fit a query."""
+    from docrag.cli.scope import read_scope
+    from docrag.config import load_settings
+    from docrag.pipeline import DocRAG
+    from docrag.report.shapes import search_values
+
+    output = Output(as_json=as_json, quiet=quiet)
+    scope = read_scope(doc, pages)
+    settings = load_settings(config, overrides=set_ or ())
+    with DocRAG.open(index=index_dir, settings=settings) as rag:
+        result = rag.search(query, k=k, unit=unit.value, scope=scope)
+    if as_json:
+        output.json(search_values(query, result.hits, steps=result.steps if explain else None))
+        return
+    if not result.hits:
+        output.print("Nothing found.")
+    for rank, hit in enumerate(result.hits, 1):
+        print_hit(output, rank, hit)
+    if explain:
+        output.print(sources_table(result.hits), steps_table(result.steps))
+
+
+def place(doc: str, page_no: int, page_label: str) -> str:
+    """``report.pdf, page 12``, with the printed label where it differs: ``page 12 (label A-4)``."""
+    label = f" (label {page_label})" if page_label and page_label != str(page_no) else ""
+    return f"{doc}, page {page_no}{label}"
+
+
+def print_hit(output: Output, rank: int, hit: Hit) -> None:
+    """Print a hit: where it is, and the words that made it one."""
+    from rich.text import Text
+
+    from docrag.report.printable import one_line, printable
+
+    head = Text(f"{rank:>2}. ", style="dim")
+    head.append(printable(place(hit.doc, hit.page_no, hit.page_label)), style="bold")
+    head.append(f"  {hit.kind}" if hit.kind else "", style="cyan")
+    head.append(f"  {hit.score:.4f}", style="dim")
+    output.print(head)
+    if snippet := one_line(hit.snippet, limit=SNIPPET_CHARS):
+        output.print(Text(f"    {snippet}"))
+
+
+def sources_table(hits: Sequence[Hit]) -> Table:
+    """Rank and score that every retriever gave to every hit."""
+    from rich.table import Table
+
+    from docrag.report.printable import printable
+
+    names = sorted({name for hit in hits for name in hit.sources})
+    table = Table("#", "where", "fused", *names, title="Ranks and scores by retriever", title_justify="left")
+    for rank, hit in enumerate(hits, 1):
+        cells = [
+            f"{source.rank}: {source.score:.3f}" if (source := hit.sources.get(name)) else "–"
+            for name in names
+        ]
+        where = printable(place(hit.doc, hit.page_no, hit.page_label))
+        table.add_row(str(rank), where, f"{hit.score:.4f}", *cells)
+    return table
+
+
+def steps_table(steps: Iterable[TraceStep]) -> Table:
+    """Name, time and details of every step."""
+    from rich.table import Table
+
+    from docrag.report.printable import one_line
+
+    table = Table("step", "ms", "detail", title="Steps", title_justify="left")
+    for step in steps:
+        detail = ", ".join(f"{name}={value}" for name, value in step.detail.items())
+        table.add_row(step.name, f"{step.elapsed_s * 1000:.1f}", one_line(detail, limit=200))
+    return table

@@ -1,0 +1,219 @@
+"""`DocRAG`: one index, brought up to date, searched and asked with one set of settings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from docrag.errors import DocragError, IndexMissing
+from docrag.pipeline import location
+from docrag.pipeline.settings import Settings
+from docrag.types import Answer, Document, Query, Scope, Unit
+
+if TYPE_CHECKING:
+    from docrag.ingest.events import Event
+    from docrag.ingest.report import IndexReport
+    from docrag.protocols import Answerer, TextEmbedder
+    from docrag.retrieve.stage import RetrievalStage, SearchResult
+    from docrag.store.reader import IndexReader
+
+StrPath = str | os.PathLike[str]
+EVERYTHING = Scope()
+
+
+def _ignore(_event: Event) -> None:
+    """Tell nobody."""
+
+
+class DocRAG:
+    """Question answering over one index; `DocRAG.open` makes one.
+
+    Parts are loaded when first needed: listing documents loads no encoder. Searching and asking may be done
+    from several threads. Indexing moves this object on to the new state of the index.
+
+    Examples
+    --------
+    >>> with DocRAG.open("reports") as rag:  # doctest: +SKIP
+    ...     rag.index()
+    ...     print(rag.ask("What was the revenue in 2023?").text)
+    """
+
+    def __init__(self, index_dir: Path, paths: Sequence[Path] = (), settings: Settings | None = None) -> None:
+        self.index_dir = index_dir
+        self.settings = settings if settings is not None else Settings()
+        self._paths = tuple(paths)
+        self._lock = threading.RLock()
+        self._reader: IndexReader | None = None
+        self._search: RetrievalStage | None = None
+        self._answerer: Answerer | None = None
+
+    @classmethod
+    def open(cls, *paths: StrPath, index: StrPath | None = None, settings: Settings | None = None) -> DocRAG:
+        """Open the index of a folder or of some files, or the index folder itself.
+
+        `index` names the index folder; its default is ``.docrag`` inside the folder (the current one when no
+        path is given). Nothing is read or made yet. Raises `docrag.errors.UsageError` for a missing path.
+        """
+        asked = [Path(path) for path in paths]
+        default = location.index_of(asked)
+        if index is None and asked == [default]:
+            return cls(default, (), settings)
+        return cls(Path(index) if index is not None else default, asked, settings)
+
+    def __enter__(self) -> DocRAG:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was loaded; the object opens again when it is used again."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = self._search = self._answerer = None
+
+    # ── indexing ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that documents are named below; None for an index that has none yet."""
+        return location.folder_of(self.index_dir)
+
+    def index(
+        self,
+        paths: Sequence[StrPath] | None = None,
+        *,
+        password: str | None = None,
+        force: bool = False,
+        on_event: Callable[[Event], None] = _ignore,
+    ) -> IndexReport:
+        """Bring the index in line with `paths` (default: what was opened), reading only what changed.
+
+        Raises
+        ------
+        UsageError
+            A path is missing or lies outside the folder of the index.
+        DocragError
+            There is no PDF below the paths and no index yet.
+        IndexLocked, EncoderMismatch, IndexFormatError, StorageError
+            The index cannot be written; what is committed is intact.
+        """
+        from docrag.ingest.folder import scan
+        from docrag.ingest.run import index_paths
+        from docrag.store import manifest
+        from docrag.store.writer import IndexWriter
+
+        asked = [Path(path) for path in paths] if paths is not None else list(self._paths)
+        folder = self.folder
+        if not asked:
+            if folder is None:
+                raise DocragError(f"{self.index_dir}: no folder is known for this index; name what to index")
+            asked = [folder]
+        if folder is None:
+            folder = location.around(asked)
+        found = scan(asked, root=folder)  # before an index is made, so that a wrong path leaves none
+        if not (found.files or found.unusable or manifest.exists(self.index_dir)):
+            names = ", ".join(map(str, asked))
+            raise DocragError(f"{names}: no PDF found; name a folder that holds some, or PDF files")
+        embedder = self._embedder
+        with self._lock:
+            with IndexWriter(
+                self.index_dir,
+                owner="docrag index",
+                text_encoder=embedder.identity if embedder is not None else None,
+            ) as writer:
+                location.record_folder(self.index_dir, folder)
+                report = index_paths(
+                    asked,
+                    writer=writer,
+                    root=folder,
+                    options=self.settings.ingest,
+                    embedder=embedder,
+                    password=password,
+                    force=force,
+                    on_event=on_event,
+                )
+            self.close()
+        return report
+
+    @cached_property
+    def _embedder(self) -> TextEmbedder | None:
+        from docrag.embed.build import build_text_embedder
+
+        return build_text_embedder(self.settings.embed)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def corpus(self) -> IndexReader:
+        """The committed state of the index; raises `docrag.errors.IndexMissing` when there is none."""
+        from docrag.store import manifest
+        from docrag.store.reader import IndexReader
+
+        with self._lock:
+            if self._reader is None:
+                if not manifest.exists(self.index_dir):
+                    raise IndexMissing(
+                        f"{self.index_dir}: no index here; make one with: docrag index FOLDER"
+                        " (or name an index with --index DIR)"
+                    )
+                self._reader = IndexReader(self.index_dir)
+            return self._reader
+
+    def documents(self) -> Sequence[Document]:
+        """All documents of the index, sorted by name."""
+        return self.corpus.documents()
+
+    def search(
+        self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
+    ) -> SearchResult:
+        """Return the best `k` pages or regions for a query, with every retriever's ranks and scores."""
+        return self._stage().search(Query(query, unit, scope), k=k)
+
+    def ask(self, question: str, *, scope: Scope = EVERYTHING) -> Answer:
+        """Answer with verified citations, or abstain with a reason."""
+        return self._answering().answer(Query(question, scope=scope))
+
+    def within(self, paths: Sequence[StrPath], scope: Scope = EVERYTHING) -> Scope:
+        """`scope`, restricted to the documents below `paths` unless it names documents already."""
+        from docrag.ingest.folder import scan
+
+        folder = self.folder
+        if scope.docs is not None or folder is None:
+            return scope
+        if any(Path(path).resolve() == folder.resolve() for path in paths):
+            return scope
+        names = tuple(file.doc for file in scan([Path(path) for path in paths], root=folder).files)
+        return Scope(names, scope.pages, scope.metadata)
+
+    def write_report(self, answer: Answer, path: StrPath, *, password: str | None = None) -> None:
+        """Write one self-contained HTML file about an answer, with pictures of the cited places."""
+        from docrag.pipeline.reporting import write_report
+
+        write_report(answer, Path(path), corpus=self.corpus, folder=self.folder, password=password)
+
+    def _stage(self) -> RetrievalStage:
+        from docrag.pipeline.assemble import build_retrieval
+
+        with self._lock:
+            stage = self._search
+            if stage is None:
+                stage = self._search = build_retrieval(self.corpus, self._embedder, self.settings)
+            return stage
+
+    def _answering(self) -> Answerer:
+        from docrag.pipeline.assemble import build_answerer
+
+        with self._lock:
+            answerer = self._answerer
+            if answerer is None:
+                answerer = self._answerer = build_answerer(self.corpus, self._stage(), self.settings)
+            return answerer

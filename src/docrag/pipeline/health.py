@@ -1,0 +1,178 @@
+"""Look at everything docrag stands on, and say what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from docrag.errors import DocragError
+from docrag.pipeline.settings import Settings
+
+State = Literal["ok", "note", "problem"]
+
+LOW_DISK_BYTES = 2**30
+"""Less free space than this is worth a word: an index takes some 50 KB a page."""
+
+PACKAGES = (
+    "pymupdf", "pypdfium2", "rapidocr", "onnxruntime", "lancedb", "pyarrow", "numpy", "pydantic",
+    "tokenizers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `mend` is the next step when it is a problem."""
+
+    name: str
+    state: State
+    detail: str
+    mend: str = ""
+
+
+def check_all(settings: Settings, index: Path) -> list[Check]:
+    """Check the installation, the models that `settings` ask for, the disk and the index."""
+    return [
+        Check(
+            "docrag", "ok", f"{version('docrag')}, Python {platform.python_version()}, {platform.platform()}"
+        ),
+        _cpus(settings),
+        *_packages(),
+        _encoder(settings),
+        _ocr(settings),
+        _layout(settings),
+        _disk(index),
+        *_index(settings, index),
+    ]
+
+
+def _cpus(settings: Settings) -> Check:
+    from docrag.ingest.options import available_cpus
+
+    return Check("cpu", "ok", f"{available_cpus()} usable, {settings.ingest.worker_count()} ingest workers")
+
+
+def _packages() -> Iterator[Check]:
+    for name in PACKAGES:
+        try:
+            yield Check(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Check(name, "problem", "not installed", f"pip install {name}")
+
+
+def _encoder(settings: Settings) -> Check:
+    """Load the text encoder; a packaged one has its checksums verified on the way."""
+    from docrag.embed.build import build_text_embedder
+
+    if settings.embed.kind == "none":
+        return Check("text encoder", "note", "none configured: BM25 alone")
+    try:
+        embedder = build_text_embedder(settings.embed)
+    except DocragError as error:
+        mend = "pip install --force-reinstall the package named, or use --set embed.kind=none"
+        return Check("text encoder", "problem", str(error), mend)
+    identity = embedder.identity if embedder is not None else None
+    detail = (
+        f"{identity.name}, revision {identity.revision}, {identity.dim} dimensions" if identity else "none"
+    )
+    verified = ", checksums verified" if settings.embed.kind == "minilm" else ""
+    return Check("text encoder", "ok", detail + verified)
+
+
+def _ocr(settings: Settings) -> Check:
+    if settings.ingest.ocr == "never":
+        return Check("OCR", "note", "switched off: pages without text stay empty")
+    from docrag.ingest.rapid_ocr import DETECTOR, RECOGNISER, model_folder
+
+    mend = "pip install --force-reinstall rapidocr, or use --set ingest.ocr=never"
+    try:
+        folder = model_folder()
+    except DocragError as error:
+        return Check("OCR", "problem", str(error), mend)
+    missing = [name for name in (DETECTOR, RECOGNISER) if not (folder / name).is_file()]
+    if missing:
+        return Check("OCR", "problem", f"{', '.join(missing)} not found in {folder}", mend)
+    return Check("OCR", "ok", f"{DETECTOR}, {RECOGNISER}")
+
+
+def _layout(settings: Settings) -> Check:
+    if settings.ingest.layout == "fast" or settings.ingest.parser == "pdfium":
+        return Check("layout", "ok", "from geometry")
+    # Found without importing: PyMuPDF takes a second.
+    spec = importlib.util.find_spec("pymupdf")
+    folder = Path(spec.origin).parent / "layout" if spec is not None and spec.origin else None
+    if folder is None or not any(folder.rglob("*.onnx")):
+        mend = "pip install --force-reinstall pymupdf pymupdf-layout, or use --set ingest.layout=fast"
+        return Check("layout", "problem", "PyMuPDF's layout model is not installed", mend)
+    return Check("layout", "ok", "PyMuPDF's bundled model")
+
+
+def _disk(index: Path) -> Check:
+    place = Path(os.path.abspath(index))
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 2**30:.1f} GiB free at {place}"
+    if free < LOW_DISK_BYTES:
+        return Check("disk", "problem", detail, "free some space, or put the index elsewhere with --index")
+    if not os.access(place, os.W_OK):
+        return Check("disk", "problem", f"{place} cannot be written", "put the index elsewhere with --index")
+    return Check("disk", "ok", detail)
+
+
+def _index(settings: Settings, index: Path) -> Iterator[Check]:
+    from docrag.store import drafts, lock, manifest
+    from docrag.store.reader import IndexReader
+
+    if not manifest.exists(index):
+        yield Check("index", "note", f"none at {index}", "docrag index FOLDER, or name one with --index DIR")
+        return
+    try:
+        with IndexReader(index) as reader:
+            documents = reader.documents()
+            held = reader.manifest.text_encoder
+            created = reader.manifest
+    except DocragError as error:
+        yield Check("index", "problem", str(error), "see the message")
+        return
+    n_pages = sum(document.n_pages_indexed for document in documents)
+    encoder = held.name if held else "no vectors"
+    detail = f"{index}: {len(documents)} documents, {n_pages} pages, {encoder}, format {created.format}"
+    yield Check("index", "ok", f"{detail}, made {created.created_at} by docrag {created.docrag}")
+    for document in documents:
+        if document.failures:
+            reasons = Counter(str(failure.reason) for failure in document.failures)
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+            pages = ", ".join(str(failure.page_no) for failure in document.failures[:10])
+            more = "…" if len(document.failures) > 10 else ""
+            yield Check(
+                "failed pages",
+                "note",
+                f"{document.doc}: {counts} (pages {pages}{more})",
+                "docrag index FILE --force, when the file or the limits have changed",
+            )
+    if (held is None) != (settings.embed.kind == "none"):
+        yield Check(
+            "encoder of index",
+            "problem",
+            f"the index holds {encoder}, the configuration asks for {settings.embed.kind}",
+            "use the configuration that the index was made with, or index into another folder with --index",
+        )
+    owner = lock.holder(index)
+    if owner is not None:
+        yield Check("lock", "note", f"{owner} is writing", "searching and asking work meanwhile")
+    n_drafts = len(drafts.read_all(index))
+    if n_drafts and owner is None:
+        yield Check(
+            "unfinished",
+            "note",
+            f"{n_drafts} files were being read when a run ended",
+            "docrag index continues",
+        )

@@ -1,0 +1,65 @@
+"""Draw regions and words over the picture of a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from docrag.geometry import Box
+from docrag.protocols import RgbImage
+from docrag.types import Page, RegionKind
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+POINTS_PER_INCH = 72
+
+REGION_COLORS: dict[RegionKind, str] = {
+    "text": "#2563eb",
+    "section-header": "#9333ea",
+    "list-item": "#0891b2",
+    "table": "#16a34a",
+    "picture": "#ea580c",
+    "formula": "#db2777",
+    "caption": "#ca8a04",
+    "footnote": "#64748b",
+    "page-header": "#94a3b8",
+    "page-footer": "#94a3b8",
+}
+TEXT_WORD_COLOR = "#2563eb"
+OCR_WORD_COLOR = "#dc2626"
+_FILL_ALPHA = 28
+
+
+def draw_page(image: RgbImage, page: Page, *, dpi: float, regions: bool = True, words: bool = True) -> Image:
+    """Return the page's picture with region boxes (reading order and kind) and word boxes drawn over it.
+
+    Words of the text layer are blue, words that OCR read are red. `dpi` is what `image` was rendered at.
+    """
+    from PIL import Image, ImageDraw
+
+    scale = dpi / POINTS_PER_INCH
+    picture = Image.fromarray(image).convert("RGBA")
+    overlay = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    canvas = ImageDraw.Draw(overlay)
+    if words:
+        for word in page.words:
+            canvas.rectangle(
+                _pixels(word.box, scale), outline=OCR_WORD_COLOR if word.is_ocr else TEXT_WORD_COLOR, width=1
+            )
+    if regions:
+        for region in page.regions:
+            color = REGION_COLORS[region.kind]
+            box = _pixels(region.box, scale)
+            canvas.rectangle(box, fill=f"{color}{_FILL_ALPHA:02x}", outline=color, width=2)
+            label = f" {region.order} {region.kind} "
+            left, top, right, bottom = canvas.textbbox((0, 0), label)
+            x = min(box[0], picture.width - (right - left))
+            y = max(0.0, box[1] - (bottom - top) - 3)
+            canvas.rectangle((x, y, x + right - left, y + bottom - top + 3), fill=color)
+            canvas.text((x - left, y - top + 1), label, fill="white")
+    return Image.alpha_composite(picture, overlay).convert("RGB")
+
+
+def _pixels(box: Box, scale: float) -> tuple[float, float, float, float]:
+    left, top, right, bottom = box.scaled(scale)
+    return left, top, right, bottom
