@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 from docrag.geometry import Box, union_box
 from docrag.ingest.search_text import joined_lines
@@ -189,10 +188,12 @@ class _ChunkMaker:
         self._open = _Open()
         if not regions:
             return
-        kinds = [region.kind for region in regions if region.kind != "section-header"]
-        kind: RegionKind = (
-            kinds[0] if kinds and len(set(kinds)) == 1 else "text" if kinds else "section-header"
-        )
+        kinds: set[RegionKind] = {region.kind for region in regions}
+        if len(kinds) > 1:
+            kinds.discard("section-header")
+        kind: RegionKind = "text"
+        if len(kinds) == 1:
+            kind = kinds.pop()
         self._emit(kind, regions, heading)
 
     def _emit(self, kind: RegionKind, regions: Sequence[Region], heading: str) -> None:

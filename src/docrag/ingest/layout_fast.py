@@ -1,61 +1,80 @@
-"""Layout regions from geometry alone: font sizes, gaps, rules and images; no model."""
+"""Layout regions from geometry alone: type sizes, gaps, rules and images; no model."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from statistics import median
 
 from docrag.geometry import Box, union_box
+from docrag.ingest.blocks import blocks_of, joined_markers, starts_item
+from docrag.ingest.captions import caption_label
+from docrag.ingest.furniture import furniture_kind
 from docrag.ingest.lines import Line, lines_of
+from docrag.ingest.picture_finder import vector_pictures
+from docrag.ingest.table_finder import table_boxes
 from docrag.protocols import LayoutBox, PageSource, RawPage
+from docrag.types import RegionKind
 
-_MAX_LINE_GAP = 0.75
-_SIZE_RATIO = 1.2
-_MIN_IMAGE_SHARE = 0.01
-_BACKGROUND_SHARE = 0.9
+_HEADING_SIZE = 1.15  # times the body size
+_MAX_HEADING_WORDS = 20
+_MAX_HEADING_LINES = 3
+_FOOTNOTE_SIZE = 0.9
+_FOOTNOTE_FROM = 0.6  # of the page's height
+_FOOTNOTE_MARK = re.compile(r"(?:\d{1,2}|[*†‡§]|\([a-z0-9]\))\s*\S")
+_BOLD_BODY = 0.5
 
 
 class FastLayout:
-    """Finds regions by geometry."""
+    """Finds regions by geometry; has no state and reads nothing but the page given."""
 
     def detect(self, page: RawPage, source: PageSource) -> list[LayoutBox]:
-        """Regions of the page; `source` is not read."""
-        lines = lines_of(page.words)
-        page_area = page.width_pt * page.height_pt
-        found = [
-            LayoutBox("picture", image, 1.0)
-            for image in page.images
-            if _MIN_IMAGE_SHARE * page_area < image.area < _BACKGROUND_SHARE * page_area
-        ]
-        blocks = blocks_of(
-            [line for line in lines if not any(p.box.contains_point(*line.box.center) for p in found)]
-        )
-        found.extend(LayoutBox("text", union_box(line.box for line in block), 1.0) for block in blocks)
+        """Tables, vector pictures and blocks of text of the page; `source` is not used.
+
+        Raster images are left out: they become pictures whichever detector ran.
+        """
+        lines = joined_markers(lines_of(page.words))
+        tables = table_boxes(page, lines)
+        pictures = vector_pictures(page, lines, tables)
+        found = [LayoutBox("table", box, 1.0) for box in tables]
+        found += [LayoutBox("picture", box, 1.0) for box in pictures]
+        taken = [*tables, *pictures, *_solid_images(page)]
+        free = [line for line in lines if not any(box.contains_point(*line.box.center) for box in taken)]
+        if not free:
+            return found
+        body_size_pt = median(line.size_pt for line in free for _ in line.words)
+        n_bold = sum(len(line.words) for line in free if line.is_bold)
+        has_bold_body = n_bold > _BOLD_BODY * sum(len(line.words) for line in free)
+        for block in blocks_of(free):
+            kind = furniture_kind(
+                block, lines, page_height_pt=page.height_pt, body_size_pt=body_size_pt
+            ) or _kind_of(block, page.height_pt, body_size_pt, bold_tells=not has_bold_body)
+            found.append(LayoutBox(kind, union_box(line.box for line in block), 1.0))
         return found
 
 
-def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
-    """Lines that stand under one another, alike in size and close together."""
-    blocks: list[list[Line]] = []
-    boxes: list[Box] = []
-    for line in sorted(lines, key=lambda item: (item.box.y0, item.box.x0)):
-        for index in range(len(blocks) - 1, -1, -1):
-            if _continues(blocks[index][-1], boxes[index], line):
-                blocks[index].append(line)
-                boxes[index] = union_box((boxes[index], line.box))
-                break
-        else:
-            blocks.append([line])
-            boxes.append(line.box)
-    return blocks
+def _solid_images(page: RawPage) -> list[Box]:
+    """Images that text of the page can belong to: neither icons nor backgrounds."""
+    page_area = page.width_pt * page.height_pt
+    return [image for image in page.images[:300] if 0.01 <= image.area / page_area < 0.5]
 
 
-def _continues(last: Line, block: Box, line: Line) -> bool:
-    gap = line.box.y0 - last.box.y1
-    height = min(last.box.height, line.box.height)
-    if gap > _MAX_LINE_GAP * height or line.box.y0 <= last.box.y0:
-        return False
-    if not 1 / _SIZE_RATIO <= line.size_pt / max(last.size_pt, 0.1) <= _SIZE_RATIO:
-        return False
-    if last.is_bold != line.is_bold:
-        return False
-    return min(line.box.x1, block.x1) - max(line.box.x0, block.x0) > 0.5 * min(line.box.width, block.width)
+def _kind_of(
+    block: Sequence[Line], page_height_pt: float, body_size_pt: float, *, bold_tells: bool
+) -> RegionKind:
+    text = " ".join(line.text for line in block)
+    size_pt = block[0].size_pt
+    n_words = sum(len(line.words) for line in block)
+    if caption_label(text) is not None:
+        return "caption"
+    is_short = n_words <= _MAX_HEADING_WORDS and len(block) <= _MAX_HEADING_LINES
+    if is_short and any(c.isalpha() for c in text) and not text.endswith((".", ",", ";")):
+        is_large = size_pt >= _HEADING_SIZE * body_size_pt
+        if is_large or (bold_tells and block[0].is_bold and size_pt >= 0.95 * body_size_pt):
+            return "section-header"
+    if starts_item(text):
+        return "list-item"
+    is_low = block[0].box.y0 > _FOOTNOTE_FROM * page_height_pt
+    if is_low and size_pt <= _FOOTNOTE_SIZE * body_size_pt and _FOOTNOTE_MARK.match(text):
+        return "footnote"
+    return "text"

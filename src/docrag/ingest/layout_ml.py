@@ -26,6 +26,7 @@ _KINDS: dict[str, RegionKind] = {
     "page-header": "page-header",
     "page-footer": "page-footer",
 }
+_MIN_COVERED = 0.5  # of the words; a good detection covers nearly all of them
 
 
 class MlLayout:
@@ -63,9 +64,14 @@ class MlLayout:
         found: list[LayoutBox] = []
         for group in groups:
             box = Box(*(float(v) for v in group["group_bbox"][:4])).clipped(page.width_pt, page.height_pt)
+            # Groups that come from the picture of the page, not from its text, have no score.
             found.append(
                 LayoutBox(_KINDS.get(group["class_name"], "text"), box, float(group.get("score", 1.0)))
             )
+        n_covered = sum(any(f.box.contains_point(*w.box.center) for f in found) for w in page.words)
+        if n_covered < _MIN_COVERED * len(page.words):
+            # The model sees the text layer alone: on a page read by OCR geometry knows more.
+            return self._fallback.detect(page, source)
         return found
 
 

@@ -209,8 +209,9 @@ class PyMuPdfSource:
             raise ValueError(f"{self._name}: page {page_no}: nothing to render in {clip}")
         scale = fitted_dpi(area.width, area.height, dpi) / 72
         try:
+            # `clip` is in points; only the matrix scales.
             pixmap = self._display_list.get_pixmap(
-                matrix=pymupdf.Matrix(scale, scale), clip=pymupdf.Rect(area) * pymupdf.Matrix(scale, scale)
+                matrix=pymupdf.Matrix(scale, scale), clip=pymupdf.Rect(*area)
             )
             samples = np.frombuffer(pixmap.samples, dtype=np.uint8)
         except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from docrag.geometry import union_box
-from docrag.ingest.layout_fast import blocks_of
+from docrag.ingest.blocks import blocks_of
 from docrag.ingest.lines import Line, is_right_to_left, lines_of
 from docrag.ingest.ocr_use import merged_tiles
 from docrag.ingest.page_text import RegionDraft

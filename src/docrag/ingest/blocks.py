@@ -1,0 +1,81 @@
+"""Blocks: lines that stand under one another, alike in type, close together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from docrag.geometry import Box, union_box
+from docrag.ingest.lines import Line
+
+# Single-spaced lines stand 0.1 to 0.4 line heights apart, one-and-a-half-spaced ones up to 0.7.
+_MAX_LINE_GAP = 0.75
+# Lines of type that differ by more than this ratio are of different blocks.
+_SIZE_RATIO = 1.2
+_MIN_SHARED_WIDTH = 0.5
+# A bullet or number stands at most this many font sizes before its text.
+_MAX_BULLET_GAP_EM = 4.0
+_BULLET = (
+    r"[\u2022\u2023\u25e6\u25aa\u25ab\u25cf\u25cb\u25a0\u25a1\u2043\u2219\u00b7\u27a2\u2794\uf0b7\uf0a7*"
+    r"\u2013\u2014-]"
+)
+_MARKER = re.compile(rf"(?:{_BULLET}|\(?(?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})[.)])")
+_ITEM = re.compile(rf"{_MARKER.pattern}\s+\S")
+
+
+def starts_item(text: str) -> bool:
+    """Whether `text` opens with a bullet or an item's number."""
+    return _ITEM.match(text) is not None
+
+
+def joined_markers(lines: Sequence[Line]) -> list[Line]:
+    """`lines` with every bullet or number that stands alone joined to the text on its right."""
+    out: list[Line] = []
+    for line in lines:
+        if out and _MARKER.fullmatch(out[-1].text):
+            marker = out[-1]
+            gap = line.box.x0 - marker.box.x1
+            same_row = marker.box.y0 < line.box.center[1] < marker.box.y1 or (
+                line.box.y0 < marker.box.center[1] < line.box.y1
+            )
+            if same_row and 0 <= gap <= _MAX_BULLET_GAP_EM * line.size_pt:
+                out[-1] = replace(
+                    line,
+                    words=marker.words + line.words,
+                    box=union_box((marker.box, line.box)),
+                    text=f"{marker.text} {line.text}",
+                )
+                continue
+        out.append(line)
+    return out
+
+
+def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
+    """Blocks from top to bottom. A line that opens a list item starts a block of its own."""
+    blocks: list[list[Line]] = []
+    boxes: list[Box] = []
+    for line in sorted(lines, key=lambda item: (item.box.y0, item.box.x0)):
+        index = next(
+            (i for i in range(len(blocks) - 1, -1, -1) if _continues(blocks[i][-1], boxes[i], line)), None
+        )
+        if index is None:
+            blocks.append([line])
+            boxes.append(line.box)
+        else:
+            blocks[index].append(line)
+            boxes[index] = union_box((boxes[index], line.box))
+    return blocks
+
+
+def _continues(last: Line, block: Box, line: Line) -> bool:
+    gap = line.box.y0 - last.box.y1
+    height = min(last.box.height, line.box.height)
+    if gap > _MAX_LINE_GAP * height or line.box.y0 <= last.box.y0:
+        return False
+    shared = min(line.box.x1, block.x1) - max(line.box.x0, block.x0)
+    if shared <= _MIN_SHARED_WIDTH * min(line.box.width, block.width):
+        return False
+    if not 1 / _SIZE_RATIO <= line.size_pt / max(last.size_pt, 0.1) <= _SIZE_RATIO:
+        return False
+    return last.is_bold == line.is_bold and not starts_item(line.text)

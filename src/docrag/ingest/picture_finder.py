@@ -1,0 +1,87 @@
+"""Pictures drawn as vectors: places where many paths lie close together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from docrag.geometry import Box
+from docrag.ingest.lines import Line
+from docrag.protocols import RawPage
+
+_CELL_PT = 8.0  # paths in neighbouring cells of this size belong together
+_MIN_PATHS = 6
+_MIN_SIDE_PT = 50.0
+_MIN_SHARE = 0.015  # of the page
+_MAX_PATH_SHARE = 0.5  # larger paths are backgrounds and frames
+_MAX_TEXT_COVER = 0.3  # a box with more text is a text box with ornaments
+_MAX_PATHS = 5000
+_RULE_PT = 2.5
+
+
+def vector_pictures(page: RawPage, lines: Sequence[Line], excluded: Sequence[Box]) -> list[Box]:
+    """Boxes of clusters of vector paths; paths inside `excluded` (tables) do not count, nor do long rules."""
+    page_area = page.width_pt * page.height_pt
+    paths = [
+        box
+        for box in page.drawings[:_MAX_PATHS]
+        if box.width * box.height <= _MAX_PATH_SHARE * page_area
+        and not (box.height <= _RULE_PT and box.width > 0.4 * page.width_pt)
+        and not any(table.contains_point(*box.center) for table in excluded)
+    ]
+    if len(paths) < _MIN_PATHS:
+        return []
+    found: list[Box] = []
+    for box, n_paths in _clusters(paths, page.width_pt, page.height_pt):
+        if n_paths < _MIN_PATHS or min(box.width, box.height) < _MIN_SIDE_PT:
+            continue
+        if box.area < _MIN_SHARE * page_area:
+            continue
+        text_area = sum(c.area for line in lines if (c := line.box.intersection(box)) is not None)
+        if text_area <= _MAX_TEXT_COVER * box.area:
+            found.append(box)
+    return found
+
+
+def _clusters(paths: Sequence[Box], width_pt: float, height_pt: float) -> list[tuple[Box, int]]:
+    """Connected groups of paths on a grid of cells, with the number of paths in each."""
+    n_x, n_y = int(width_pt / _CELL_PT) + 2, int(height_pt / _CELL_PT) + 2
+    if n_x * n_y > 200_000:
+        return []
+    filled = np.zeros((n_y, n_x), dtype=bool)
+    spans: list[tuple[int, int, int, int]] = []
+    for box in paths:
+        span = (
+            int(box.x0 / _CELL_PT),
+            int(box.y0 / _CELL_PT),
+            int(box.x1 / _CELL_PT) + 1,
+            int(box.y1 / _CELL_PT) + 1,
+        )
+        filled[span[1] : span[3], span[0] : span[2]] = True
+        spans.append(span)
+    label = np.zeros((n_y, n_x), dtype=np.int32)
+    n_labels = 0
+    for start_y, start_x in np.argwhere(filled).tolist():
+        if label[start_y, start_x]:
+            continue
+        n_labels += 1
+        label[start_y, start_x] = n_labels
+        stack = [(start_y, start_x)]
+        while stack:
+            y, x = stack.pop()
+            for near_y in range(max(0, y - 1), min(n_y, y + 2)):
+                for near_x in range(max(0, x - 1), min(n_x, x + 2)):
+                    if filled[near_y, near_x] and not label[near_y, near_x]:
+                        label[near_y, near_x] = n_labels
+                        stack.append((near_y, near_x))
+    bounds: dict[int, tuple[Box, int]] = {}
+    for box, span in zip(paths, spans, strict=True):
+        key = int(label[span[1], span[0]])
+        if key in bounds:
+            old, count = bounds[key]
+            box = Box(min(old.x0, box.x0), min(old.y0, box.y0), max(old.x1, box.x1), max(old.y1, box.y1))
+            bounds[key] = (box, count + 1)
+        else:
+            bounds[key] = (box, 1)
+    return list(bounds.values())

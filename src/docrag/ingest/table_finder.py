@@ -1,0 +1,160 @@
+"""Tables found by geometry: grids of rules, and rows of short fragments that stand in columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from statistics import median
+
+from docrag.geometry import Box, union_box
+from docrag.ingest.blocks import blocks_of
+from docrag.ingest.lines import Line, rows_of
+from docrag.protocols import RawPage
+
+_MAX_RULE_PT = 2.5
+_JOIN_PT = 3.0  # rules this close to each other touch
+_MIN_GRID_RULES = 3  # horizontal and vertical ones each: a grid of four cells or more
+_MAX_RULES = 3000
+
+# Prose: several lines of several words that fill the block's width; label columns are ragged or dotted.
+_PROSE_LINES, _PROSE_WORDS, _PROSE_FILL = 4, 5, 0.85
+_SHORT_WORDS = 4
+_MIN_ROWS = 3
+_MAX_PLAIN_ROWS = 2  # titles, wrapped labels and group headings between two rows of cells
+_MAX_ROW_GAP_EM = 3.5
+_ALIGNED_EM = 0.7
+_MIN_ALIGNED = 0.6
+_LEADER = re.compile(r"(?:[.\u2026_]\s?){4,}$")
+_NUMERIC = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*|[-\u2013\u2014]|n/?a", re.IGNORECASE)
+
+
+def table_boxes(page: RawPage, lines: Sequence[Line]) -> list[Box]:
+    """Boxes of the tables on a page, none inside another."""
+    grids = [box for box in grid_boxes(page.drawings) if _n_cells(box, lines) >= 4]
+    free = [line for line in lines if not any(box.contains_point(*line.box.center) for box in grids)]
+    return grids + aligned_boxes(free)
+
+
+def _n_cells(box: Box, lines: Sequence[Line]) -> int:
+    return sum(box.contains_point(*line.box.center) for line in lines)
+
+
+def grid_boxes(drawings: Sequence[Box]) -> list[Box]:
+    """Boxes of grids of crossing rules; the edges of small filled boxes count as rules."""
+    horizontal: list[Box] = []
+    vertical: list[Box] = []
+    for box in drawings[:_MAX_RULES]:
+        if box.height <= _MAX_RULE_PT < box.width:
+            horizontal.append(box)
+        elif box.width <= _MAX_RULE_PT < box.height:
+            vertical.append(box)
+        elif box.height < 60 and box.width > 4 * _MAX_RULE_PT:  # cells are a few lines high
+            horizontal += [Box(box.x0, y, box.x1, y) for y in (box.y0, box.y1)]
+            vertical += [Box(x, box.y0, x, box.y1) for x in (box.x0, box.x1)]
+    if len(horizontal) < _MIN_GRID_RULES or len(vertical) < _MIN_GRID_RULES:
+        return []
+    found: list[Box] = []
+    for group in _touching([*horizontal, *vertical]):
+        box = union_box(group)
+        heights = _distinct([b.y0 for b in group if b.height <= _MAX_RULE_PT])
+        widths = _distinct([b.x0 for b in group if b.width <= _MAX_RULE_PT])
+        if heights >= _MIN_GRID_RULES and widths >= _MIN_GRID_RULES and box.height > 20 and box.width > 60:
+            found.append(box)
+    return found
+
+
+def _distinct(values: Sequence[float]) -> int:
+    ordered = sorted(values)
+    return sum(i == 0 or v - ordered[i - 1] > _JOIN_PT for i, v in enumerate(ordered))
+
+
+def _touching(boxes: Sequence[Box]) -> list[list[Box]]:
+    """Groups of boxes that touch, directly or through others."""
+    groups: list[tuple[Box, list[Box]]] = []
+    for box in sorted(boxes, key=lambda b: b.y0):
+        reach = box.padded(_JOIN_PT / 2)
+        members = [box]
+        rest: list[tuple[Box, list[Box]]] = []
+        for bound, group in groups:
+            if bound.intersection(reach) is not None:
+                members += group
+                reach = union_box((reach, bound))
+            else:
+                rest.append((bound, group))
+        groups = [*rest, (reach, members)]
+    return [members for _, members in groups]
+
+
+def aligned_boxes(lines: Sequence[Line]) -> list[Box]:
+    """Boxes of tables without a grid: rows with at most one long fragment, in columns that line up."""
+    prose = {line.words for block in blocks_of(lines) if _is_prose(block) for line in block}
+    rows = rows_of([line for line in lines if line.words not in prose and not line.is_vertical])
+    found: list[Box] = []
+    run: list[list[Line]] = []
+    n_plain = 0
+    for row in [*rows, []]:
+        is_cells = len(row) > 1 and sum(_is_long(line) for line in row) <= 1
+        near = not run or (
+            bool(row)
+            and min(line.box.y0 for line in row) - max(line.box.y1 for line in run[-1])
+            <= _MAX_ROW_GAP_EM * row[0].size_pt
+        )
+        if is_cells and near:
+            run.append(row)
+            n_plain = 0
+            continue
+        if row and run and near and n_plain < _MAX_PLAIN_ROWS:
+            run.append(row)
+            n_plain += 1
+            continue
+        kept = run[: len(run) - n_plain]
+        if _is_table(kept):
+            found.append(union_box(line.box for r in kept for line in r))
+        run, n_plain = ([row], 0) if is_cells else ([], 0)
+    return found
+
+
+def _is_long(line: Line) -> bool:
+    return len(line.words) > _SHORT_WORDS and not _NUMERIC.fullmatch(line.text)
+
+
+def _is_prose(block: Sequence[Line]) -> bool:
+    if len(block) < _PROSE_LINES:
+        return False
+    width = max(line.box.width for line in block)
+    full = sum(line.box.width >= _PROSE_FILL * width for line in block[:-1])
+    dotted = sum(_LEADER.search(line.text) is not None for line in block)
+    return (
+        sum(len(line.words) for line in block) >= _PROSE_WORDS * len(block)
+        and full >= 0.7 * (len(block) - 1)
+        and dotted < 0.3 * len(block)
+    )
+
+
+def _is_table(rows: Sequence[Sequence[Line]]) -> bool:
+    """Whether enough rows have cells whose left edges, right edges or middles line up."""
+    cells = [row for row in rows if len(row) > 1]
+    if len(cells) < _MIN_ROWS:
+        return False
+    em = median(line.size_pt for row in cells for line in row)
+    n_numeric = sum(_NUMERIC.fullmatch(line.text) is not None for row in cells for line in row[1:])
+    n_beside = sum(len(row) - 1 for row in cells)
+    most = max(len(row) for row in cells)
+    # Two columns of words are as often a form or two short paragraphs: they need numbers to be a table.
+    if most < 3 and n_numeric < 0.5 * n_beside:
+        return False
+    aligned = 0
+    everything = [line.box for row in cells for line in row]
+    for row in cells:
+        aligned += sum(_n_aligned(line.box, everything, em) >= _MIN_ROWS for line in row) >= 2
+    return aligned >= _MIN_ALIGNED * len(cells)
+
+
+def _n_aligned(box: Box, others: Sequence[Box], em: float) -> int:
+    """Number of boxes, itself included, on the same left edge, right edge or middle: the largest of these."""
+    near = _ALIGNED_EM * em
+    return max(
+        sum(abs(other.x0 - box.x0) < near for other in others),
+        sum(abs(other.x1 - box.x1) < near for other in others),
+        sum(abs(other.center[0] - box.center[0]) < near for other in others),
+    )
