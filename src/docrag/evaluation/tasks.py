@@ -55,12 +55,12 @@ class RetrievalTask:
     """Rank pages; measured over the answerable questions that have evidence pages."""
 
     name: TaskName = "retrieval"
-    headline = ("R@1", "R@5")
+    headline: tuple[str, ...] = ("R@1", "R@5")
 
     def __init__(self, rank: Rank, *, k: int = MIN_RANKING) -> None:
         self._rank = rank
         self._k = max(k, MIN_RANKING)
-        self.metrics: dict[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
+        self.metrics: Mapping[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
 
     def run(self, question: Question, query: Query) -> dict[str, Any]:
         """Rank pages for the query."""
@@ -98,11 +98,11 @@ class AnswerTask:
     """
 
     name: TaskName = "answers"
-    headline = ("accuracy", "F1")
+    headline: tuple[str, ...] = ("accuracy", "F1")
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self.metrics: dict[str, Statistic] = {
+        self.metrics: Mapping[str, Statistic] = {
             "accuracy": _mean_of(_SCORE, count=_ONE),
             "F1": _f1,
             "abstained": lambda sums: 1.0 - ratio(sums[:, _ATTEMPTED], sums[:, _ONE]),
