@@ -21,6 +21,8 @@ _BULLET = (
     r"\u2013\u2014-]"
 )
 _MARKER = re.compile(rf"(?:{_BULLET}|\(?(?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})[.)])")
+# "1" or "4.2" before a heading; in plain type it may as well be the first cell of a table's row.
+_SECTION_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})*|[A-Z](?:\.\d{1,2})*")
 _ITEM = re.compile(rf"{_MARKER.pattern}\s+\S")
 
 
@@ -30,11 +32,14 @@ def starts_item(text: str) -> bool:
 
 
 def joined_markers(lines: Sequence[Line]) -> list[Line]:
-    """`lines` with every bullet or number that stands alone joined to the text on its right."""
+    """`lines` with every bullet or section number that stands alone joined to the text on its right."""
     out: list[Line] = []
     for line in lines:
-        if out and _MARKER.fullmatch(out[-1].text):
-            marker = out[-1]
+        marker = out[-1] if out else None
+        if marker is not None and (
+            _MARKER.fullmatch(marker.text)
+            or (marker.is_bold and line.is_bold and _SECTION_NUMBER.fullmatch(marker.text))
+        ):
             gap = line.box.x0 - marker.box.x1
             same_row = marker.box.y0 < line.box.center[1] < marker.box.y1 or (
                 line.box.y0 < marker.box.center[1] < line.box.y1

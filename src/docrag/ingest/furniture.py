@@ -35,6 +35,8 @@ def furniture_kind(
         return kind
     if len(block) > _MAX_LINES or len(text.split()) > _MAX_WORDS:
         return None
+    if at_top and block[0].is_bold:
+        return None  # a heading of the text
     if max(line.size_pt for line in block) > _MAX_SIZE_RATIO * body_size_pt:
         return None
     # What stands between the block and the middle of the page must keep its distance.

@@ -17,6 +17,7 @@ from docrag.protocols import LayoutBox, PageSource, RawPage
 from docrag.types import RegionKind
 
 _HEADING_SIZE = 1.15  # times the body size
+_TITLE_SIZE = 1.5  # type this large is a heading even when it ends like a sentence
 _MAX_HEADING_WORDS = 20
 _MAX_HEADING_LINES = 3
 _FOOTNOTE_SIZE = 0.9
@@ -68,9 +69,11 @@ def _kind_of(
     if caption_label(text) is not None:
         return "caption"
     is_short = n_words <= _MAX_HEADING_WORDS and len(block) <= _MAX_HEADING_LINES
-    if is_short and any(c.isalpha() for c in text) and not text.endswith((".", ",", ";")):
+    if is_short and any(c.isalpha() for c in text):
         is_large = size_pt >= _HEADING_SIZE * body_size_pt
-        if is_large or (bold_tells and block[0].is_bold and size_pt >= 0.95 * body_size_pt):
+        is_strong = bold_tells and block[0].is_bold and size_pt >= 0.95 * body_size_pt
+        is_open = not text.endswith((".", ",", ";"))
+        if size_pt >= _TITLE_SIZE * body_size_pt or (is_open and (is_large or is_strong)):
             return "section-header"
     if starts_item(text):
         return "list-item"

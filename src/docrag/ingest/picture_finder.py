@@ -10,7 +10,7 @@ from docrag.geometry import Box
 from docrag.ingest.lines import Line
 from docrag.protocols import RawPage
 
-_CELL_PT = 8.0  # paths in neighbouring cells of this size belong together
+_CELL_PT = 12.0  # paths in neighbouring cells of this size belong together
 _MIN_PATHS = 6
 _MIN_SIDE_PT = 50.0
 _MIN_SHARE = 0.015  # of the page

@@ -14,6 +14,7 @@ from docrag.protocols import RawPage
 _MAX_RULE_PT = 2.5
 _JOIN_PT = 3.0  # rules this close to each other touch
 _MIN_GRID_RULES = 3  # horizontal and vertical ones each: a grid of four cells or more
+_MIN_FILLED = 0.4  # of a grid's cells; the grid behind a chart is empty
 _MAX_RULES = 3000
 
 # Prose: several lines of several words that fill the block's width; label columns are ragged or dotted.
@@ -30,17 +31,21 @@ _NUMERIC = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*|[-\u2013\u2014]|n/?a", re.IGNOREC
 
 def table_boxes(page: RawPage, lines: Sequence[Line]) -> list[Box]:
     """Boxes of the tables on a page, none inside another."""
-    grids = [box for box in grid_boxes(page.drawings) if _n_cells(box, lines) >= 4]
+    grids = [
+        box
+        for box, n_cells in grid_boxes(page.drawings)
+        if _n_inside(box, lines) >= max(4, _MIN_FILLED * n_cells)
+    ]
     free = [line for line in lines if not any(box.contains_point(*line.box.center) for box in grids)]
     return grids + aligned_boxes(free)
 
 
-def _n_cells(box: Box, lines: Sequence[Line]) -> int:
+def _n_inside(box: Box, lines: Sequence[Line]) -> int:
     return sum(box.contains_point(*line.box.center) for line in lines)
 
 
-def grid_boxes(drawings: Sequence[Box]) -> list[Box]:
-    """Boxes of grids of crossing rules; the edges of small filled boxes count as rules."""
+def grid_boxes(drawings: Sequence[Box]) -> list[tuple[Box, int]]:
+    """Boxes of grids of crossing rules, with their number of cells; filled cells' edges count as rules."""
     horizontal: list[Box] = []
     vertical: list[Box] = []
     for box in drawings[:_MAX_RULES]:
@@ -53,13 +58,13 @@ def grid_boxes(drawings: Sequence[Box]) -> list[Box]:
             vertical += [Box(x, box.y0, x, box.y1) for x in (box.x0, box.x1)]
     if len(horizontal) < _MIN_GRID_RULES or len(vertical) < _MIN_GRID_RULES:
         return []
-    found: list[Box] = []
+    found: list[tuple[Box, int]] = []
     for group in _touching([*horizontal, *vertical]):
         box = union_box(group)
         heights = _distinct([b.y0 for b in group if b.height <= _MAX_RULE_PT])
         widths = _distinct([b.x0 for b in group if b.width <= _MAX_RULE_PT])
         if heights >= _MIN_GRID_RULES and widths >= _MIN_GRID_RULES and box.height > 20 and box.width > 60:
-            found.append(box)
+            found.append((box, (heights - 1) * (widths - 1)))
     return found
 
 
