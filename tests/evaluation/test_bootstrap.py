@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docrag.evaluation.bootstrap import bootstrap, mean_interval, paired_difference, ratio
+from docrag.evaluation.bootstrap import Floats, Interval, bootstrap, paired_difference, ratio
+
+
+def counted(values: list[float]) -> Floats:
+    """Values and ones: the columns of a mean."""
+    return np.stack([np.array(values, dtype=np.float64), np.ones(len(values))], axis=1)
+
+
+def mean_interval(values: list[float], documents: list[str], *, seed: int = 0) -> Interval:
+    return bootstrap(counted(values), documents, seed=seed)
 
 
 def test_the_value_is_the_mean_over_questions_not_over_documents():
@@ -33,10 +42,10 @@ def test_one_document_gives_no_width():
 
 
 def test_a_constant_difference_is_certain_where_the_values_are_not():
-    ours, theirs = [0.9, 0.3, 0.6], [0.8, 0.2, 0.5]
+    ours, theirs = counted([0.9, 0.3, 0.6]), counted([0.8, 0.2, 0.5])
     assert paired_difference(ours, theirs, ["a", "b", "c"]) == pytest.approx((0.1, 0.1, 0.1))
     with pytest.raises(ValueError, match="same questions"):
-        paired_difference([1], [1, 2], ["a"])
+        paired_difference(ours[:1], theirs, ["a"])
 
 
 def test_a_seed_decides_the_draws():
@@ -48,7 +57,7 @@ def test_rows_and_documents_must_match():
     with pytest.raises(ValueError, match="2 rows, 1 clusters"):
         bootstrap(np.ones((2, 2)), ["a"])
     with pytest.raises(ValueError, match="0 rows"):
-        mean_interval([], [])
+        bootstrap(np.ones((0, 2)), [])
 
 
 def test_a_quotient_by_zero_is_zero():

@@ -10,7 +10,7 @@ import numpy as np
 
 from docrag.evaluation.bootstrap import Interval, bootstrap
 from docrag.evaluation.dataset import Question
-from docrag.evaluation.tasks import Line, Task
+from docrag.evaluation.tasks import Line, Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +78,30 @@ def _cell(interval: Interval) -> str:
 
 
 def make_report(
-    task: Task, scope: str, questions: Sequence[Question], lines: Mapping[str, Line], *, seed: int = 0
+    measure: Measure, scope: str, questions: Sequence[Question], lines: Mapping[str, Line], *, seed: int = 0
 ) -> Report:
     """Measure the lines of a run. A question without a line counts as failed, and so as wrong."""
-    missing: Line = {**task.failed(), "error": "no line in the run"}
-    rows: list[tuple[Question, list[float]]] = []
-    n_failed = 0
-    for question in questions:
-        line = lines.get(question.question_id, missing)
-        n_failed += "error" in line
-        if task.counts(question):
-            rows.append((question, task.columns(question, line)))
+    rows = measured(measure, questions, lines)
+    n_failed = sum("error" in lines.get(q.question_id, {"error": "missing"}) for q in questions)
     members: dict[str, list[tuple[Question, list[float]]]] = {"all": rows} if rows else {}
     for row in rows:
         for name in _groups_of(row[0]):
             members.setdefault(name, []).append(row)
     names = ["all", *sorted(members.keys() - {"all"})] if rows else []
-    groups = tuple(_measure(task, name, members[name], seed=seed) for name in names)
-    return Report(task.name, scope, len(questions), n_failed, task.headline, groups)
+    groups = tuple(_measure(measure, name, members[name], seed=seed) for name in names)
+    return Report(measure.name, scope, len(questions), n_failed, measure.headline, groups)
+
+
+def measured(
+    measure: Measure, questions: Sequence[Question], lines: Mapping[str, Line]
+) -> list[tuple[Question, list[float]]]:
+    """Columns of every question that counts, in question order; one without a line counts as failed."""
+    missing: Line = {**measure.failed(), "error": "no line in the run"}
+    return [
+        (question, measure.columns(question, lines.get(question.question_id, missing)))
+        for question in questions
+        if measure.counts(question)
+    ]
 
 
 def _groups_of(question: Question) -> list[str]:
@@ -110,11 +116,13 @@ def _groups_of(question: Question) -> list[str]:
     return groups
 
 
-def _measure(task: Task, name: str, rows: Sequence[tuple[Question, list[float]]], *, seed: int) -> Group:
+def _measure(
+    measure: Measure, name: str, rows: Sequence[tuple[Question, list[float]]], *, seed: int
+) -> Group:
     columns = np.array([values for _, values in rows])
     documents = [question.doc for question, _ in rows]
     metrics = {
         metric: bootstrap(columns, documents, statistic, seed=seed)
-        for metric, statistic in task.metrics.items()
+        for metric, statistic in measure.metrics.items()
     }
     return Group(name, len(rows), metrics)

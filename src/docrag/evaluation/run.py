@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 from docrag.errors import UsageError
 from docrag.evaluation.dataset import Dataset, Question, read_jsonl
 from docrag.evaluation.report import Report, make_report
-from docrag.evaluation.tasks import Task
+from docrag.evaluation.tasks import Measure, Task
 from docrag.types import Query, Scope
 
 EvalScope = Literal["document", "collection"]
@@ -115,7 +115,7 @@ def _identity(dataset: Dataset, task: Task, scope: EvalScope, settings: Mapping[
 def _resume(
     out: Path, identity: Mapping[str, Any], dataset: Dataset, task: Task
 ) -> dict[str, dict[str, Any]]:
-    """Lines of an earlier run by question id, without its failures; a torn last line is done again."""
+    """Lines of an earlier run by question id, without its failures: those are tried again."""
     if not out.exists() or out.stat().st_size == 0:
         return {}
     sidecar = _sidecar(out)
@@ -127,19 +127,31 @@ def _resume(
         raise UsageError(f"{sidecar}: not readable ({error}); {_NEXT_STEP}") from error
     if before != identity:
         raise UsageError(f"{out}: made with other settings: {_differences(before, identity)}; {_NEXT_STEP}")
+    try:
+        lines = read_lines(out, dataset, task)
+    except UsageError as error:
+        raise UsageError(f"{error}; {_NEXT_STEP}") from error
+    return {question_id: line for question_id, line in lines.items() if "error" not in line}
+
+
+def read_lines(path: Path, dataset: Dataset, measure: Measure) -> dict[str, dict[str, Any]]:
+    """Lines of a run by question id, the last one of a question; a torn last line is left out.
+
+    Raises
+    ------
+    UsageError
+        A line is no line of this task, or its question is not in the data set; the message names the line.
+    """
     known = {question.question_id for question in dataset.questions}
-    rows = list(read_jsonl(out))
+    rows = list(read_jsonl(path))
     if rows and isinstance(rows[-1][1], json.JSONDecodeError):
         rows.pop()
     lines: dict[str, dict[str, Any]] = {}
     for line_no, row in rows:
         line = cast("dict[str, Any]", row if isinstance(row, dict) else {})
-        if line.get("id") not in known or not task.well_formed(line):
-            raise UsageError(
-                f"{out}:{line_no}: not a line of this {task.name} run: {row!r:.80}; {_NEXT_STEP}"
-            )
-        if "error" not in line:
-            lines[line["id"]] = line
+        if line.get("id") not in known or not measure.well_formed(line):
+            raise UsageError(f"{path}:{line_no}: not a line of this {measure.name} run: {row!r:.80}")
+        lines[line["id"]] = line
     return lines
 
 

@@ -23,23 +23,19 @@ MIN_RANKING = 10
 """Rankings are measured down to this depth, so no run may write shorter ones by choice."""
 
 
-class Task(Protocol):
-    """What to do with a question, what to write down, and how to measure what was written."""
+class Measure(Protocol):
+    """How the lines of a task are read and measured."""
 
     name: TaskName
     metrics: Mapping[str, Statistic]
     headline: tuple[str, ...]
-
-    def run(self, question: Question, query: Query) -> dict[str, Any]:
-        """Fields of the question's line, besides its id."""
-        ...
 
     def failed(self) -> dict[str, Any]:
         """Fields of a line for a question that failed; they must score as wrong."""
         ...
 
     def well_formed(self, line: Line) -> bool:
-        """Whether the line, read from a file, holds the fields of `run` in the right form."""
+        """Whether the line, read from a file, holds the task's fields in the right form."""
         ...
 
     def counts(self, question: Question) -> bool:
@@ -51,20 +47,22 @@ class Task(Protocol):
         ...
 
 
-class RetrievalTask:
-    """Rank pages; measured over the answerable questions that have evidence pages."""
-
-    name: TaskName = "retrieval"
-    headline: tuple[str, ...] = ("R@1", "R@5")
-
-    def __init__(self, rank: Rank, *, k: int = MIN_RANKING) -> None:
-        self._rank = rank
-        self._k = max(k, MIN_RANKING)
-        self.metrics: Mapping[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
+class Task(Measure, Protocol):
+    """A measure that can also make the lines."""
 
     def run(self, question: Question, query: Query) -> dict[str, Any]:
-        """Rank pages for the query."""
-        return {"ranking": [[doc, page_no] for doc, page_no in self._rank(query, self._k)]}
+        """Fields of the question's line, besides its id."""
+        ...
+
+
+class RankingMeasure:
+    """Page rankings, measured over the answerable questions that have evidence pages."""
+
+    name: TaskName = "retrieval"
+    headline = ("R@1", "R@5")
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
 
     def failed(self) -> dict[str, Any]:
         """Return an empty ranking: every metric is 0."""
@@ -85,12 +83,25 @@ class RetrievalTask:
         return [*ranking_metrics(relevant, ranking).values(), 1.0]
 
 
+class RetrievalTask(RankingMeasure):
+    """Rank pages with a callable, `k` deep but never less than is measured."""
+
+    def __init__(self, rank: Rank, *, k: int = MIN_RANKING) -> None:
+        super().__init__()
+        self._rank = rank
+        self._k = max(k, MIN_RANKING)
+
+    def run(self, question: Question, query: Query) -> dict[str, Any]:
+        """Rank pages for the query."""
+        return {"ranking": [[doc, page_no] for doc, page_no in self._rank(query, self._k)]}
+
+
 # Columns of an answered question.
 _SCORE, _ONE, _ANSWERABLE_SCORE, _ANSWERABLE, _ATTEMPTED, _LOCATABLE, _LOCATED = range(7)
 
 
-class AnswerTask:
-    """Answer or abstain; measured over all questions.
+class AnswerMeasure:
+    """Answers and abstentions, measured over all questions.
 
     ``accuracy`` is the mean score. ``F1`` joins the answerable questions' score per answerable question with
     the same per attempted question. ``abstained`` is the share not attempted. ``cited`` is the share of
@@ -98,24 +109,14 @@ class AnswerTask:
     """
 
     name: TaskName = "answers"
-    headline: tuple[str, ...] = ("accuracy", "F1")
+    headline = ("accuracy", "F1")
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.metrics: Mapping[str, Statistic] = {
+    def __init__(self) -> None:
+        self.metrics: dict[str, Statistic] = {
             "accuracy": _mean_of(_SCORE, count=_ONE),
             "F1": _f1,
             "abstained": lambda sums: 1.0 - ratio(sums[:, _ATTEMPTED], sums[:, _ONE]),
             "cited": _mean_of(_LOCATED, count=_LOCATABLE),
-        }
-
-    def run(self, question: Question, query: Query) -> dict[str, Any]:
-        """Ask, and keep the text (the canonical one of an abstention) and the cited pages, each once."""
-        answer = self._ask(query)
-        pages = dict.fromkeys((citation.doc, citation.page_no) for citation in answer.citations)
-        return {
-            "prediction": NOT_ANSWERABLE if answer.abstained else answer.text,
-            "citations": [list(page) for page in pages],
         }
 
     def failed(self) -> dict[str, Any]:
@@ -148,6 +149,23 @@ class AnswerTask:
             float(locatable),
             float(located),
         ]
+
+
+class AnswerTask(AnswerMeasure):
+    """Answer with a callable."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def run(self, question: Question, query: Query) -> dict[str, Any]:
+        """Ask, and keep the text (the canonical one of an abstention) and the cited pages, each once."""
+        answer = self._ask(query)
+        pages = dict.fromkeys((citation.doc, citation.page_no) for citation in answer.citations)
+        return {
+            "prediction": NOT_ANSWERABLE if answer.abstained else answer.text,
+            "citations": [list(page) for page in pages],
+        }
 
 
 def _mean_of(column: int, *, count: int = -1) -> Statistic:
