@@ -59,10 +59,10 @@ class RankingMeasure:
     """Page rankings, measured over the answerable questions that have evidence pages."""
 
     name: TaskName = "retrieval"
-    headline = ("R@1", "R@5")
+    headline: tuple[str, ...] = ("R@1", "R@5")
 
     def __init__(self) -> None:
-        self.metrics: dict[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
+        self.metrics: Mapping[str, Statistic] = {name: _mean_of(i) for i, name in enumerate(RANKING_METRICS)}
 
     def failed(self) -> dict[str, Any]:
         """Return an empty ranking: every metric is 0."""
@@ -109,10 +109,10 @@ class AnswerMeasure:
     """
 
     name: TaskName = "answers"
-    headline = ("accuracy", "F1")
+    headline: tuple[str, ...] = ("accuracy", "F1")
 
     def __init__(self) -> None:
-        self.metrics: dict[str, Statistic] = {
+        self.metrics: Mapping[str, Statistic] = {
             "accuracy": _mean_of(_SCORE, count=_ONE),
             "F1": _f1,
             "abstained": lambda sums: 1.0 - ratio(sums[:, _ATTEMPTED], sums[:, _ONE]),
