@@ -15,8 +15,9 @@ CROP_WIDTH_PX = 1400
 JPEG_QUALITY = 80
 
 _MARGIN_FRACTION = 0.06
+_MIN_WIDTH_FRACTION = 0.65
 _MIN_HEIGHT_FRACTION = 0.22
-"""Share of the page's height that a crop shows at least: a lone line says little without its surroundings."""
+"""Share of the page that a crop shows at least: a lone line says little without its surroundings."""
 
 POINTS_PER_INCH = 72
 
@@ -36,15 +37,21 @@ class Crop:
 
 
 def crop_box(boxes: tuple[Box, ...], page_size: tuple[float, float]) -> Box:
-    """The full width of the page around `boxes`, with a margin; the whole page when there are none."""
+    """The part of the page around `boxes`, with a margin; the whole page when there are none."""
     width_pt, height_pt = page_size
     if not boxes:
         return Box(0.0, 0.0, width_pt, height_pt)
     around = union_box(boxes)
-    middle = (around.y0 + around.y1) / 2
-    half = max(around.height / 2 + _MARGIN_FRACTION * height_pt, _MIN_HEIGHT_FRACTION * height_pt / 2)
-    top = min(max(0.0, middle - half), max(0.0, height_pt - 2 * half))
-    return Box(0.0, top, width_pt, min(height_pt, top + 2 * half))
+    left, right = _widen(around.x0, around.x1, width_pt, _MIN_WIDTH_FRACTION)
+    top, bottom = _widen(around.y0, around.y1, height_pt, _MIN_HEIGHT_FRACTION)
+    return Box(left, top, right, bottom)
+
+
+def _widen(start: float, end: float, size_pt: float, min_fraction: float) -> tuple[float, float]:
+    """Grow an interval by the margin, to the least size at least, and shift it into the page."""
+    length = min(size_pt, max(end - start + 2 * _MARGIN_FRACTION * size_pt, min_fraction * size_pt))
+    first = min(max(0.0, (start + end - length) / 2), size_pt - length)
+    return first, first + length
 
 
 def cut(source: PageSource, citation: Citation) -> Crop:
