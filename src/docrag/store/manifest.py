@@ -27,7 +27,8 @@ class Manifest:
 
     `tidy_at` maps a table to the version that `IndexWriter.finish` left behind: a table that still stands
     there has a complete full-text index and nothing to purge. `fulltext` are the tokenizer settings of that
-    index.
+    index. `leftovers_since_s` is the time (seconds since 1970) of that tidying, None once the files of the
+    versions before it are deleted too.
     """
 
     format: int
@@ -36,6 +37,7 @@ class Manifest:
     text_encoder: EncoderIdentity | None
     fulltext: Mapping[str, Any]
     tidy_at: Mapping[str, int] = field(default_factory=dict[str, int])
+    leftovers_since_s: float | None = None
 
     @classmethod
     def new(cls, text_encoder: EncoderIdentity | None, fulltext: Mapping[str, Any]) -> Manifest:
@@ -83,6 +85,7 @@ def read(index: Path) -> Manifest:
             text_encoder=EncoderIdentity(**encoder) if encoder is not None else None,
             fulltext=body["fulltext"],
             tidy_at=body["tidy_at"],
+            leftovers_since_s=body["leftovers_since_s"],
         )
     except (KeyError, TypeError) as error:
         raise IndexFormatError(

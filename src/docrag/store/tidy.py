@@ -10,7 +10,7 @@ from docrag.store import fulltext, tables
 from docrag.store.schema import DOCUMENTS, SEARCHED
 from docrag.store.storage import Storage
 
-RETENTION = timedelta(hours=1)
+RETENTION_S = 3600.0
 """Files of older versions are kept so long: a reader may stay on its version for that time."""
 
 _log = logging.getLogger(__name__)
@@ -36,13 +36,19 @@ def tidy(storage: Storage, visible: Collection[str]) -> dict[str, int]:
     return {name: storage.table(name).version for name in (DOCUMENTS, *SEARCHED)}
 
 
+def drop_leftovers(storage: Storage) -> None:
+    """Delete the files that only versions older than `RETENTION_S` need, without a new version."""
+    for name in (DOCUMENTS, *SEARCHED):
+        _merge(storage, name)
+
+
 def _merge(storage: Storage, name: str) -> None:
-    """Merge small files and drop what no version of the last `RETENTION` needs, crashed writes included."""
+    """Merge small files and drop what no version of the last `RETENTION_S` needs, crashed writes included."""
     table = storage.table(name)
 
     def optimize() -> None:
         # Unverified files are those of writes that never finished; the lock says that none is under way.
-        table.optimize(cleanup_older_than=RETENTION, delete_unverified=True)
+        table.optimize(cleanup_older_than=timedelta(seconds=RETENTION_S), delete_unverified=True)
 
     def optimize_without_index() -> None:
         for index in table.list_indices():

@@ -8,6 +8,7 @@ what it replaces. Readers ignore rows whose `ingest_id` has no row in ``document
 from __future__ import annotations
 
 import dataclasses
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +26,7 @@ from docrag.store.durable import storage_errors
 from docrag.store.lock import WriterLock
 from docrag.store.schema import DOCUMENTS, SEARCHED
 from docrag.store.storage import Storage
-from docrag.store.tidy import is_tidy, tidy
+from docrag.store.tidy import RETENTION_S, drop_leftovers, is_tidy, tidy
 from docrag.types import Document
 
 
@@ -207,7 +208,7 @@ class IndexWriter:
         """Delete rows of nothing, complete the full-text indices and merge small files.
 
         Rankings are afterwards those of an index that was built at once from the same documents. Readers that
-        opened or refreshed within `docrag.store.tidy.RETENTION` are not disturbed. When nothing changed,
+        opened or refreshed within `docrag.store.tidy.RETENTION_S` are not disturbed. When nothing changed,
         nothing is written.
 
         Parameters
@@ -227,10 +228,15 @@ class IndexWriter:
             else:
                 drafted.add(record.ingest_id)
         settings = dict(fulltext.SETTINGS)
-        if dict(self._manifest.fulltext) == settings and is_tidy(self._storage, self._manifest.tidy_at):
-            return
-        tidy_at = tidy(self._storage, visible | drafted)
-        self._write_manifest(dataclasses.replace(self._manifest, fulltext=settings, tidy_at=tidy_at))
+        held = self._manifest
+        if dict(held.fulltext) != settings or not is_tidy(self._storage, held.tidy_at):
+            tidy_at = tidy(self._storage, visible | drafted)
+            self._write_manifest(
+                dataclasses.replace(held, fulltext=settings, tidy_at=tidy_at, leftovers_since_s=time.time())
+            )
+        elif held.leftovers_since_s is not None and time.time() - held.leftovers_since_s > RETENTION_S:
+            drop_leftovers(self._storage)
+            self._write_manifest(dataclasses.replace(held, leftovers_since_s=None))
 
     # ── rows of ``documents`` ────────────────────────────────────────────────────────────────────────
 
