@@ -1,0 +1,30 @@
+import pytest
+
+from docrag.cli.scope import LAST_PAGE, read_pages, read_scope
+from docrag.errors import UsageError
+from docrag.types import Scope
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("3-9", ((3, 9),)),
+        ("5", ((5, 5),)),
+        ("7-", ((7, LAST_PAGE),)),
+        ("1,4, 7 - 8", ((1, 1), (4, 4), (7, 8))),
+    ],
+)
+def test_page_ranges_are_read(text, ranges):
+    assert read_pages(text) == ranges
+
+
+@pytest.mark.parametrize("text", ["", "x", "9-3", "0", "0-2", "-3", "1,,2", "1-2-3", "1.5"])
+def test_what_is_no_page_range_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match="--pages"):
+        read_pages(text)
+
+
+def test_an_option_that_is_absent_restricts_nothing():
+    assert read_scope(None, None) == Scope()
+    assert read_scope([], None) == Scope()
+    assert read_scope(["a.pdf", "b*"], "2") == Scope(("a.pdf", "b*"), ((2, 2),))
