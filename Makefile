@@ -55,7 +55,7 @@ lint: $(VENV)/.installed-dev  ## ruff format and ruff check
 	@$(RUN)/ruff check .
 
 types: $(VENV)/.installed-dev  ## pyright, strict
-	@$(RUN)/pyright
+	@$(RUN)/pyright --pythonpath $(RUN)/python
 
 unit: $(VENV)/.installed-dev  ## pytest
 	@$(RUN)/python -m pytest -q

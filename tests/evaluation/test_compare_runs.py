@@ -34,7 +34,7 @@ def test_figures_of_both_runs_and_their_paired_difference(folder: Path, tmp_path
     shown = compare(folder, ours, theirs)
     assert shown.returncode == 0, shown.stderr
     rows = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines()[2:]}
-    # Ours finds q1 first and q2 second, theirs q2 alone; two documents: the difference is 0, 1/2 or 1 by draw.
+    # Ours finds q1 first and q2 second, theirs q2 alone; of two documents a draw gives 0, 1/2 or 1.
     assert rows["R@1"] == ["0.500", "0.000", "+0.500", "[+0.000,", "+1.000]"]
     assert rows["MRR@10"] == ["0.750", "0.250", "+0.500", "[+0.000,", "+1.000]"]
 
