@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +14,24 @@ from numpy.typing import NDArray
 from docrag.errors import EncoderMismatch
 from docrag.protocols import EncoderIdentity
 from docrag.store import fulltext, manifest
+from docrag.store.durable import storage_errors
 from docrag.store.manifest import Manifest
 from docrag.store.selection import select
 from docrag.store.snapshot import Snapshot
 from docrag.types import Chunk, Document, Page, PageRef, Scope, Scored, Unit, UnitRef
 
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
 
 class IndexReader:
     """A committed state of the index in `path`; satisfies `docrag.protocols.Corpus`.
 
-    It never changes under the caller: `refresh` moves on to the newest commit. It may be used from several
-    threads. Raises `IndexMissing` when there is no index, `IndexFormatError` when this docrag cannot read it.
+    It does not change under the caller: `refresh` moves on to the newest commit. Only a reader that stayed on
+    its commit while the index was tidied an hour or more later (`docrag.store.tidy.RETENTION_S`) moves on by
+    itself, since the files are gone. It may be used from several threads.
+
+    Raises `IndexMissing` when there is no index, `IndexFormatError` when this docrag cannot read it.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -73,7 +82,7 @@ class IndexReader:
 
     def page(self, ref: PageRef) -> Page:
         """A page with its words, regions and chunks; KeyError when it is not in the index."""
-        return self._snapshot.page(ref)
+        return self._read(lambda snapshot: snapshot.page(ref))
 
     def chunk(self, unit: UnitRef) -> Chunk:
         """A chunk of a page; KeyError when it is not in the index."""
@@ -84,7 +93,7 @@ class IndexReader:
 
     def page_labels(self, doc_id: str) -> Mapping[int, str]:
         """Printed label by page number, in page order; KeyError when there is no such document."""
-        return self._snapshot.labels[doc_id]
+        return self._read(lambda snapshot: snapshot.labels[doc_id])
 
     # ── search ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,25 +102,43 @@ class IndexReader:
 
         Term statistics are those of the whole index, whatever the scope.
         """
-        snapshot = self._snapshot
-        docs = select(snapshot.documents, scope)
-        if k <= 0 or not docs or scope.pages == ():
-            return []
-        return fulltext.search(snapshot, text, unit=unit, docs=docs, pages=scope.pages, k=k)
+
+        def search(snapshot: Snapshot) -> list[Scored]:
+            docs = select(snapshot.documents, scope)
+            if k <= 0 or not docs or scope.pages == ():
+                return []
+            return fulltext.search(snapshot, text, unit=unit, docs=docs, pages=scope.pages, k=k)
+
+        return self._read(search)
 
     def search_vector(self, vector: NDArray[np.float32], *, scope: Scope, k: int) -> list[Scored]:
         """Cosine similarity of `vector` ``(dim,)`` to every chunk's vector, best first.
 
         Raises `EncoderMismatch` when the index has no vectors, or vectors of another dimension.
         """
-        snapshot = self._snapshot
-        docs = select(snapshot.documents, scope)
-        vectors = snapshot.vectors
-        dim = vectors.matrix.shape[1] if vectors is not None else None
-        if vectors is None or vector.shape != (dim,):
-            raise EncoderMismatch(
-                f"{self.path}: got a query vector of shape {vector.shape}, the index holds "
-                f"{'none' if dim is None else f'vectors of dim {dim}'}; configure the encoder of the index, "
-                "or index again with another --index"
-            )
-        return vectors.search(vector, docs=docs, pages=scope.pages, k=k)
+
+        def search(snapshot: Snapshot) -> list[Scored]:
+            docs = select(snapshot.documents, scope)
+            vectors = snapshot.vectors
+            dim = vectors.matrix.shape[1] if vectors is not None else None
+            if vectors is None or vector.shape != (dim,):
+                held = "none" if dim is None else f"vectors of dim {dim}"
+                raise EncoderMismatch(
+                    f"{self.path}: got a query vector of shape {vector.shape}, the index holds {held}; "
+                    "configure the encoder of the index, or index again with another --index"
+                )
+            return vectors.search(vector, docs=docs, pages=scope.pages, k=k)
+
+        return self._read(search)
+
+    def _read(self, use: Callable[[Snapshot], T]) -> T:
+        """Use the snapshot, or the newest one when files of this one were deleted meanwhile."""
+        try:
+            return use(self._snapshot)
+        except (OSError, RuntimeError) as error:
+            if not self.refresh():
+                with storage_errors(self.path, "reading"):
+                    raise
+            _log.info("files of an old version are gone (%s); moved on to the newest", error)
+        with storage_errors(self.path, "reading"):
+            return use(self._snapshot)
