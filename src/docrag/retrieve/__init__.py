@@ -1,0 +1,1 @@
+"""Retrieval: from a question to ranked pages or regions, every step explained."""

@@ -1,0 +1,95 @@
+"""Put the scores of one retriever on a scale that several retrievers can share.
+
+The statistics (mean and deviation, minimum and maximum) are those of a declared set of the retriever's
+scores, since they shift with the length of the list (`Statistics`). All of it is per query: scores of
+different queries are not comparable before, nor after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docrag.types import Scored, UnitRef
+
+Statistics = Literal["top-k", "union", "all"]
+"""Which scores of a ranking give its statistics: its own first k, those of every unit that any ranking has
+among its first k, or all."""
+
+Normaliser = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""``(scores, sample) -> scores`` on the common scale, with statistics of the non-empty `sample`."""
+
+
+def zscore(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(s - mean) / deviation`` with the population deviation; 0 for every score when `sample` is constant.
+
+    Examples
+    --------
+    >>> zscore(np.array([3.0, 1.0]), np.array([3.0, 1.0])).tolist()
+    [1.0, -1.0]
+    """
+    return _divided(scores - sample.mean(), float(sample.std()), sample)
+
+
+def min_max(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(s - min) / (max - min)``; 0 for every score when `sample` is constant.
+
+    Scores outside the sample's range leave [0, 1]; they keep their order.
+
+    Examples
+    --------
+    >>> min_max(np.array([5.0, 4.0, 3.0]), np.array([5.0, 3.0])).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    return _divided(scores - sample.min(), float(np.ptp(sample)), sample)
+
+
+def _divided(centred: NDArray[np.float64], spread: float, sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`centred` over `spread`, or zeros when the spread is nothing but rounding of equal scores."""
+    rounding = np.finfo(np.float64).eps * len(sample) * max(1.0, float(np.abs(sample).max()))
+    return centred / spread if spread > rounding else np.zeros_like(centred)
+
+
+def normalised(
+    rankings: Mapping[str, Sequence[Scored]],
+    normalise: Normaliser,
+    *,
+    statistics: Statistics = "all",
+    top_k: int = 50,
+) -> dict[str, dict[UnitRef, float]]:
+    """Normalised score of every unit of every ranking; an empty ranking gives an empty map.
+
+    Raises
+    ------
+    ValueError
+        A score is NaN or infinite, a unit stands twice in a ranking, or a ranking is not sorted.
+    """
+    heads = {unit for ranking in rankings.values() for unit, _ in ranking[:top_k]}
+    result: dict[str, dict[UnitRef, float]] = {}
+    for name, ranking in rankings.items():
+        scores = checked_scores(name, ranking)
+        if statistics == "top-k":
+            sample = scores[:top_k]
+        elif statistics == "union":
+            sample = scores[[unit in heads for unit, _ in ranking]]
+        else:
+            sample = scores
+        values = normalise(scores, sample).tolist() if len(scores) else []
+        result[name] = {unit: value for (unit, _), value in zip(ranking, values, strict=True)}
+    return result
+
+
+def checked_scores(name: str, ranking: Sequence[Scored]) -> NDArray[np.float64]:
+    """Scores of a ranking; ValueError unless they are finite and sorted, and no unit stands twice."""
+    scores = np.array([score for _, score in ranking], np.float64)
+    if not np.isfinite(scores).all():
+        worst = ranking[int(np.argmin(np.isfinite(scores)))]
+        raise ValueError(f"ranking {name!r}: score {worst.score} of {worst.unit}, expected a finite number")
+    if (np.diff(scores) > 0).any():
+        raise ValueError(f"ranking {name!r} is not sorted, expected the highest score first")
+    if len({unit for unit, _ in ranking}) < len(ranking):
+        raise ValueError(f"ranking {name!r} holds a unit twice")
+    return scores

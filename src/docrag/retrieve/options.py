@@ -1,0 +1,50 @@
+"""What the configuration may say about retrieval."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from docrag.retrieve.fusion.normalise import Statistics
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WeightedSumOptions(_Options):
+    """Weighted sum of normalised scores. The default was chosen on a development set; see the README."""
+
+    kind: Literal["weighted-sum"] = "weighted-sum"
+    normalise: Literal["zscore", "min-max"] = "zscore"
+    statistics: Statistics = "top-k"
+    top_k: int = Field(default=50, ge=2)
+    weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.8, "dense": 0.2})
+
+
+class ReciprocalRankOptions(_Options):
+    """Reciprocal rank fusion."""
+
+    kind: Literal["reciprocal-rank"] = "reciprocal-rank"
+    c: float = Field(default=60.0, gt=0)
+    weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.5, "dense": 0.5})
+
+
+FusionOptions = Annotated[WeightedSumOptions | ReciprocalRankOptions, Field(discriminator="kind")]
+
+
+class RetrievalOptions(_Options):
+    """Which rankings are made, how they become one, and how many units each may hold."""
+
+    depth: int = Field(default=200, ge=1, description="units that every retriever returns")
+    retrievers: tuple[Literal["bm25", "dense"], ...] = Field(default=("bm25", "dense"), min_length=1)
+    fusion: FusionOptions = WeightedSumOptions()
+    glossary: bool = Field(
+        default=True, description="add line items of financial ratios to the words searched"
+    )
+    reference_weight: float = Field(
+        default=4.0,
+        ge=0,
+        description="how far a named page rises, in deviations of the best scores; 0 is off",
+    )

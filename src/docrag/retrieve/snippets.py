@@ -1,0 +1,98 @@
+"""The part of a page or chunk that fits a question best, and where it stands."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from docrag.geometry import Box
+from docrag.retrieve.question import words_query
+from docrag.types import Page
+
+MAX_CHARS = 300
+"""Longest snippet; about three lines of a terminal."""
+
+PAIR_BONUS = 0.5
+"""What two neighbouring words of the question that are neighbours here add, relative to a word."""
+
+_WORD = re.compile(r"[^\W_]+")
+_BREAK = re.compile(r"(?<=[.!?。！？])[\"”’)\]]*\s+|\n")
+_ENDINGS = ("ing", "ed", "es", "s")
+
+
+class Snippet(NamedTuple):
+    """A span ``[start, end)`` of `Page.text`, its words on one line, and its boxes, one per line."""
+
+    start: int
+    end: int
+    text: str
+    boxes: tuple[Box, ...]
+
+
+def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None = None) -> Snippet:
+    """Return the sentences in a row, inside ``[start, end)``, that hold most of the question's words.
+
+    A word counts once, and less the more often the page has it. Without any of them it is the beginning.
+    """
+    end = len(page.text) if end is None else end
+    pieces = _pieces(page.text, start, end)
+    if not pieces:
+        return Snippet(start, start, "", ())
+    asked = [_stem(word) for word in _WORD.findall(words_query(question))]
+    frequency = Counter(_stem(word) for word in _WORD.findall(page.text[start:end]))
+    worth = {word: 1 / (1 + math.log(frequency[word])) for word in set(asked) if word in frequency}
+    asked_pairs = set(itertools.pairwise(asked))
+    stems = [[_stem(word) for word in _WORD.findall(page.text[a:b])] for a, b in pieces]
+
+    best, best_value = (0, 1), -1.0
+    for i in range(len(pieces)):
+        j = i + 1
+        words = list(stems[i])
+        while True:
+            value = _value(words, worth, asked_pairs)
+            # Strictly better: among equals the shortest and first is kept.
+            if value > best_value + 1e-9:
+                best, best_value = (i, j), value
+            if j == len(pieces) or pieces[j][1] - pieces[i][0] > MAX_CHARS:
+                break
+            words += stems[j]
+            j += 1
+    first, last = pieces[best[0]][0], pieces[best[1] - 1][1]
+    return Snippet(first, last, " ".join(page.text[first:last].split()), page.boxes_of(first, last))
+
+
+def _value(words: list[str], worth: dict[str, float], asked_pairs: set[tuple[str, str]]) -> float:
+    value = sum(worth[word] for word in set(words) if word in worth)
+    pairs = asked_pairs & set(itertools.pairwise(words))
+    return value + PAIR_BONUS * sum(min(worth.get(a, 0.0), worth.get(b, 0.0)) for a, b in pairs)
+
+
+def _pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of sentences and lines in ``[start, end)``; longer ones are cut at blanks."""
+    cuts = [start, *(start + m.end() for m in _BREAK.finditer(text[start:end])), end]
+    pieces: list[tuple[int, int]] = []
+    for a, b in itertools.pairwise(cuts):
+        while b - a > MAX_CHARS:
+            blank = text.rfind(" ", a + 1, a + MAX_CHARS)
+            cut = blank if blank > a else a + MAX_CHARS
+            pieces.append((a, cut))
+            a = cut
+        pieces.append((a, b))
+    return [
+        (a + len(part) - len(part.lstrip()), b - len(part) + len(part.rstrip()))
+        for a, b in pieces
+        if (part := text[a:b]).strip()
+    ]
+
+
+def _stem(word: str) -> str:
+    """The word in lower case without common English endings; both sides are cut alike, so it may be rough."""
+    word = word.casefold()
+    if word.isalpha():
+        for ending in _ENDINGS:
+            if word.endswith(ending) and len(word) - len(ending) >= 3:
+                return word[: -len(ending)]
+    return word

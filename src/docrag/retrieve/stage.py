@@ -1,0 +1,115 @@
+"""The retrieval stage: several rankings, one fused, lifted, cut, and shown with snippets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from docrag.errors import UsageError
+from docrag.protocols import Corpus, Fusion, Reranker, Retriever
+from docrag.retrieve.boost import Boost, boosted
+from docrag.retrieve.snippets import best_snippet
+from docrag.types import Fused, Hit, Query, Scored, TraceStep
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits, best first; every retriever's own ranking; the whole fused ranking; and what each step took."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+    rankings: Mapping[str, tuple[Scored, ...]]
+    fused: tuple[Fused, ...]
+    steps: tuple[TraceStep, ...]
+
+
+class RetrievalStage:
+    """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
+
+    `depth` is how many units every retriever returns. It is made once per index and used for many queries,
+    from several threads if its parts allow that.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        retrievers: Sequence[Retriever],
+        fusion: Fusion,
+        *,
+        boosts: Sequence[tuple[Boost, float]] = (),
+        rerankers: Sequence[Reranker] = (),
+        depth: int = 200,
+    ) -> None:
+        names = [retriever.name for retriever in retrievers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"retrievers are named {names}, expected different names")
+        self._corpus = corpus
+        self._retrievers = tuple(retrievers)
+        self._fusion = fusion
+        self._boosts = tuple(boosts)
+        self._rerankers = tuple(rerankers)
+        self._depth = depth
+
+    def search(self, query: Query, *, k: int) -> SearchResult:
+        """Return the best `k` units of ``query.unit`` within ``query.scope``.
+
+        An empty question finds nothing. Raises `docrag.errors.UsageError` when `k` is not positive or the
+        scope names a document that is not there.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}, expected 1 or more")
+        watch = _Watch()
+        self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
+        rankings: dict[str, tuple[Scored, ...]] = {}
+        for retriever in self._retrievers:
+            ranking = tuple(retriever.retrieve(query, k=max(k, self._depth))) if query.text.strip() else ()
+            rankings[retriever.name] = ranking
+            watch.record(retriever.name, n_units=len(ranking))
+        fused = self._fusion.fuse(rankings)
+        watch.record("fusion", n_units=len(fused))
+        for boost, weight in self._boosts:
+            lifts = boost.lift(query, fused)
+            fused = boosted(fused, lifts, name=boost.name, weight=weight)
+            watch.record(boost.name, n_units=len(lifts))
+        for reranker in self._rerankers:
+            fused = reranker.rerank(query, fused)
+            watch.record(type(reranker).__name__, n_units=len(fused))
+        hits = tuple(self._hit(query, item) for item in fused[:k])
+        watch.record("snippets", n_units=len(hits))
+        return SearchResult(query, hits, rankings, tuple(fused), watch.steps)
+
+    def _hit(self, query: Query, item: Fused) -> Hit:
+        unit = item.unit
+        page = self._corpus.page(unit.page)
+        chunk = self._corpus.chunk(unit) if unit.chunk_no else None
+        span = (chunk.start, chunk.end) if chunk is not None else (0, None)
+        snippet = best_snippet(page, query.text, start=span[0], end=span[1])
+        return Hit(
+            unit=unit,
+            page_label=page.label,
+            score=item.score,
+            sources=item.sources,
+            snippet=snippet.text,
+            snippet_boxes=snippet.boxes,
+            kind=chunk.kind if chunk is not None else None,
+            box=chunk.box if chunk is not None and chunk.boxes else None,
+        )
+
+
+class _Watch:
+    """Times steps one after the other."""
+
+    def __init__(self) -> None:
+        self._last_s = time.perf_counter()
+        self._steps: list[TraceStep] = []
+
+    def record(self, name: str, **detail: int) -> None:
+        """Close the step that began when the last one was closed."""
+        now_s = time.perf_counter()
+        self._steps.append(TraceStep(name, now_s - self._last_s, detail))
+        self._last_s = now_s
+
+    @property
+    def steps(self) -> tuple[TraceStep, ...]:
+        return tuple(self._steps)
