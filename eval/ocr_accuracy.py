@@ -191,8 +191,9 @@ def main() -> None:
             seconds = time.process_time() - started
             expected, found = " ".join(lines), " ".join(w.text for w in words)
             errors = edit_distance(expected, found)
+            rate = errors / len(expected)
             print(
-                f"{name:11} {font} {size:4} pt  {len(expected):5} chars  CER {errors / len(expected):.4f}  {seconds:.2f} s"
+                f"{name:11} {font} {size:4} pt {len(expected):6} characters  CER {rate:.4f}  {seconds:.2f} s"
             )
             total = totals[name]
             total[0] += errors
@@ -202,9 +203,7 @@ def main() -> None:
     for name, (errors, chars, seconds) in totals.items():
         print(f"{name:11} CER {errors / chars:.4f}  {seconds / arguments.pages:.2f} s/page")
     errors, chars, seconds = (sum(t[i] for t in totals.values()) for i in range(3))
-    print(
-        f"{'all':11} CER {errors / chars:.4f}  {seconds / n:.2f} s/page, 1 process, 1 thread, {arguments.dpi:g} dpi"
-    )
+    print(f"{'all':11} CER {errors / chars:.4f}  {seconds / n:.2f} s/page at {arguments.dpi:g} dpi")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class IngestLimits(BaseModel):
     """Wall-clock limit as a multiple of the CPU limit: other programs may keep the CPU busy."""
     memory_mb: Annotated[int, Field(ge=256)] = 1536
     """Resident memory of a worker, and the address space it may take on top of what it has at its start."""
+    max_pixels: Annotated[int, Field(ge=1_000_000)] = 40_000_000
+    """Largest picture of a page or of a part of it; a larger one is rendered at a lower resolution."""
     max_pages: Annotated[int, Field(ge=1)] = 100_000
     """A file that declares more pages is refused."""
     max_crashes: Annotated[int, Field(ge=1)] = 8
@@ -60,7 +62,8 @@ class IngestOptions(BaseModel):
     def fingerprint(self) -> str:
         """Equal for options that read every page alike; a file half read with others is read afresh."""
         changing = self.model_dump_json(include={"layout", "ocr", "ocr_dpi", "parser"})
-        return hashlib.sha256(f"{RESULT_VERSION} {changing}".encode()).hexdigest()[:16]
+        budget = self.limits.max_pixels
+        return hashlib.sha256(f"{RESULT_VERSION} {changing} {budget}".encode()).hexdigest()[:16]
 
 
 def available_cpus() -> int:

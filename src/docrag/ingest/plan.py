@@ -13,7 +13,7 @@ from pathlib import Path
 
 from docrag.ingest.folder import FoundFile, Scan
 from docrag.ingest.names import document_path
-from docrag.types import Document
+from docrag.types import Document, Reason
 
 DOC_ID_DIGITS = 32
 _READ_BYTES = 1 << 20
@@ -78,11 +78,14 @@ def make_plan(
     """Compare the files found with the committed documents.
 
     A file whose name, size and time are those of its document is not read. A document is removed only when
-    its file would have been found. With `force` every file found is read again.
+    its file would have been found: it lies below the paths asked for, in a folder that can be listed. With
+    `force` every file found is read again.
     """
     known = sorted(documents, key=lambda document: document.doc)
     by_name = {document.doc: document for document in known}
     ids, unreadable = _content_ids(scan, by_name, content_of)
+    blocked = frozenset(entry.doc for entry in scan.unusable if entry.reason == Reason.IO_ERROR)
+    blocked = blocked.union(unreadable)
     wanted: dict[str, list[FoundFile]] = {}
     for file in scan.files:
         if file.doc in ids:
@@ -90,7 +93,7 @@ def make_plan(
     kept: dict[str, Keep] = {}
     to_read: dict[str, list[FoundFile]] = {}
     for document in known:
-        names = _names(document, wanted.get(document.doc_id, []), scan, ids, unreadable)
+        names = _names(document, wanted.get(document.doc_id, []), scan, blocked)
         if not names or document.doc_id in kept:
             continue
         name = document.doc if document.doc in names else min(names)
@@ -135,19 +138,16 @@ def _content_ids(
 
 
 def _names(
-    document: Document,
-    files: Iterable[FoundFile],
-    scan: Scan,
-    ids: Mapping[str, str],
-    unreadable: Mapping[str, OSError],
+    document: Document, files: Iterable[FoundFile], scan: Scan, blocked: frozenset[str]
 ) -> dict[str, FoundFile]:
     """The names that a document's content still has, with their files."""
     names = {file.doc: file for file in files}
+    is_found = bool(names)
     for name in (document.doc, *document.aliases):
-        # Names outside what was scanned, and files that cannot be read now, are taken as they were.
         path = document_path(name, scan.root)
-        is_outside = name not in ids and not scan.covers(path) and path.exists()
-        if is_outside or name in unreadable:
+        # What was not looked at is taken as it was, unless its content was found elsewhere and it is gone.
+        is_outside = not scan.covers(path) and not (is_found and not path.exists())
+        if is_outside or any(name == entry or name.startswith(f"{entry}/") for entry in blocked):
             names.setdefault(name, FoundFile(name, path, document.size_bytes, document.mtime_ns))
     return names
 

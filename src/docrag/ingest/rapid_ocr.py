@@ -17,7 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from docrag.errors import MissingExtra
-from docrag.geometry import Box
+from docrag.geometry import Box, union_box
 from docrag.ingest.line_words import Glyph, decode_ctc, half_width, ink_columns, split_words
 from docrag.ingest.text_boxes import Crop, TextBox, crop_line, find_text_boxes, scale_box
 from docrag.protocols import OcrWord, RgbImage
@@ -36,8 +36,12 @@ MAX_LINE_PX = 3200
 """Widest recogniser input; a longer line is squeezed further."""
 MIN_LINE_CONFIDENCE = 0.5
 """Lines below are noise (RapidOCR's default)."""
-DOUBTFUL = 0.7
-"""Below this mean confidence a page may stand on its head, and the other way up is tried."""
+SURELY_UPRIGHT = 0.75
+"""At this confidence a line is the right way up; upside down it is read with about half of it."""
+TURN_MARGIN = 0.1
+"""A page is turned when that raises the mean confidence by this much."""
+N_WAY_UP_LINES = 2
+"""Lines that are tried both ways up when they are doubtful."""
 
 
 class RapidOcr:
@@ -61,12 +65,14 @@ class RapidOcr:
 
     def read(self, image: RgbImage) -> list[OcrWord]:
         """Words in reading order, line by line; an empty list when there are none."""
+        if not image.size:
+            return []
         image = np.ascontiguousarray(image[:, :, ::-1])  # the models were trained on BGR
-        crops = [c for box in self._detect(image) if (c := crop_line(image, box)) is not None]
-        lines = [self._read_crop(crop) for crop in crops]
-        return [
-            word._replace(line_no=line_no) for line_no, line in enumerate(_row_order(lines)) for word in line
-        ]
+        crops = [crop for box in self._detect(image) if (crop := crop_line(image, box)) is not None]
+        if self._is_upside_down(crops):
+            crops = [crop.turned() for crop in crops]
+        rows = _in_rows([line for crop in crops if (line := self._words(crop))])
+        return [word._replace(line_no=line_no) for line_no, line in enumerate(rows) for word in line]
 
     def _detect(self, image: NDArray[np.uint8]) -> list[TextBox]:
         height, width = image.shape[:2]
@@ -80,19 +86,27 @@ class RapidOcr:
         probability = self._run(self._detector, _normalise(small)[None])[0, 0]
         return [scale_box(box, width / columns, height / rows) for box in find_text_boxes(probability)]
 
-    def _read_crop(self, crop: Crop) -> list[OcrWord]:
+    def _is_upside_down(self, crops: list[Crop]) -> bool:
+        """Whether the page stands on its head, judged by its longest lines."""
+        longest = sorted((c for c in crops if not c.is_turned), key=lambda c: -c.pixels.shape[1])
+        sample = longest[:N_WAY_UP_LINES]
+        upright = [_confidence(self._recognise(crop)) for crop in sample]
+        if not sample or float(np.mean(upright)) >= SURELY_UPRIGHT:
+            return False
+        turned = [_confidence(self._recognise(crop.turned())) for crop in sample]
+        return float(np.mean(turned)) > float(np.mean(upright)) + TURN_MARGIN
+
+    def _words(self, crop: Crop) -> list[OcrWord]:
         glyphs = self._recognise(crop)
-        confidence = float(np.mean([g.confidence for g in glyphs])) if glyphs else 0.0
-        if confidence < MIN_LINE_CONFIDENCE:
+        if crop.is_turned and _confidence(glyphs) < SURELY_UPRIGHT:
+            other = crop.turned()
+            if _confidence(other_glyphs := self._recognise(other)) > _confidence(glyphs):
+                crop, glyphs = other, other_glyphs
+        if _confidence(glyphs) < MIN_LINE_CONFIDENCE:
             return []
         height, width = crop.pixels.shape[:2]
         return [
-            OcrWord(
-                half_width(w.text),
-                Box(*crop.image_box(w.x0 * width, 0, w.x1 * width, height)),
-                0,
-                w.confidence,
-            )
+            OcrWord(half_width(w.text), _box(crop, w.x0 * width, w.x1 * width, height), 0, w.confidence)
             for w in split_words(glyphs, ink_columns(crop.pixels), height)
         ]
 
@@ -113,9 +127,25 @@ def _normalise(image: NDArray[Any]) -> NDArray[np.float32]:
     ) - np.float32(1)
 
 
-def _row_order(lines: list[list[OcrWord]]) -> list[list[OcrWord]]:
-    lines = [line for line in lines if line]
-    return sorted(lines, key=lambda line: (line[0].box.y0, line[0].box.x0))
+def _confidence(glyphs: list[Glyph]) -> float:
+    return float(np.mean([glyph.confidence for glyph in glyphs])) if glyphs else 0.0
+
+
+def _box(crop: Crop, x0: float, x1: float, height: float) -> Box:
+    return Box(*crop.image_box(x0, 0, x1, height))
+
+
+def _in_rows(lines: list[list[OcrWord]]) -> list[list[OcrWord]]:
+    """Lines from top to bottom, those that stand side by side from left to right."""
+    boxes = {id(line): union_box(word.box for word in line) for line in lines}
+    rows: list[list[list[OcrWord]]] = []
+    for line in sorted(lines, key=lambda line: boxes[id(line)].center[1]):
+        box, last = boxes[id(line)], boxes[id(rows[-1][0])] if rows else None
+        if last is not None and abs(box.center[1] - last.center[1]) < min(box.height, last.height) / 2:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [line for row in rows for line in sorted(row, key=lambda line: boxes[id(line)].x0)]
 
 
 def model_folder() -> Path:

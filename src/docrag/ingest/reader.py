@@ -19,7 +19,9 @@ class PdfReader:
 
     def __init__(self, options: IngestOptions) -> None:
         self._options = options
-        self._page_options = PageOptions(ocr=options.ocr, ocr_dpi=options.ocr_dpi)
+        self._page_options = PageOptions(
+            ocr=options.ocr, ocr_dpi=options.ocr_dpi, max_pixels=options.limits.max_pixels
+        )
         self._detector: LayoutDetector | None = None
         self._ocr = None if options.ocr == "never" else _ocr()
 

@@ -38,16 +38,20 @@ class TextBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A line cut out upright: its pixels, and the affine map ``(2, 3)`` from crop to image pixels."""
+    """A line cut out upright: its pixels, and the affine map ``(2, 3)`` from crop to image pixels.
+
+    `is_turned` says that the line runs up or down the image and may be upside down.
+    """
 
     pixels: NDArray[np.uint8]
     to_image: NDArray[np.float64]
+    is_turned: bool = False
 
     def turned(self) -> Crop:
         """The same line rotated by 180 degrees."""
         height, width = self.pixels.shape[:2]
         half_turn = np.array([[-1.0, 0.0, width], [0.0, -1.0, height], [0.0, 0.0, 1.0]])
-        return Crop(np.ascontiguousarray(self.pixels[::-1, ::-1]), self.to_image @ half_turn)
+        return Crop(np.ascontiguousarray(self.pixels[::-1, ::-1]), self.to_image @ half_turn, self.is_turned)
 
     def image_box(self, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
         """The upright box in the image around a box in the crop."""
@@ -124,4 +128,4 @@ def crop_line(image: NDArray[np.uint8], box: TextBox) -> Crop | None:
         return Crop(np.ascontiguousarray(pixels), to_image)
     # Clockwise by 90 degrees: (x, y) of the turned crop was (y, height - x) before.
     quarter_turn = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, pixels.shape[0]], [0.0, 0.0, 1.0]])
-    return Crop(np.ascontiguousarray(np.rot90(pixels, -1)), to_image @ quarter_turn)
+    return Crop(np.ascontiguousarray(np.rot90(pixels, -1)), to_image @ quarter_turn, is_turned=True)
