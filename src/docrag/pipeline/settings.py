@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
+from docrag.retrieve.options import RetrievalOptions
 
 
 class Settings(BaseModel):
@@ -15,3 +16,4 @@ class Settings(BaseModel):
 
     ingest: IngestOptions = IngestOptions()
     embed: TextEncoderOptions = MiniLmOptions()
+    retrieval: RetrievalOptions = RetrievalOptions()

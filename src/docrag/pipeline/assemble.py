@@ -1,0 +1,24 @@
+"""From settings to the parts that read an index."""
+
+from __future__ import annotations
+
+
+from docrag.pipeline.settings import Settings
+from docrag.protocols import Answerer, TextEmbedder
+from docrag.retrieve.build import build_retrieval_stage
+from docrag.retrieve.stage import RetrievalStage
+from docrag.store.reader import IndexReader
+
+
+def build_retrieval(corpus: IndexReader, embedder: TextEmbedder | None, settings: Settings) -> RetrievalStage:
+    """Return the stage that `settings` describe; raise EncoderMismatch when its vectors are not the index's."""
+    if embedder is not None and "dense" in settings.retrieval.retrievers:
+        corpus.check_encoder(embedder.identity)
+    return build_retrieval_stage(corpus, embedder, settings.retrieval)
+
+
+def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:
+    """Return the answerer that `settings` describe."""
+    from docrag.answer.extractive import ExtractiveAnswerer
+
+    return ExtractiveAnswerer(corpus, stage.search, settings.answer)
