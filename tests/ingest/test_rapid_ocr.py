@@ -1,4 +1,4 @@
-"""The OCR on pictures drawn here: words, boxes, order, the four ways up; and no network, which conftest blocks."""
+"""The OCR on pictures drawn here: words, boxes, order, four ways up; conftest blocks the network."""
 
 from __future__ import annotations
 
