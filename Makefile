@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 
 RUN := $(VENV)/bin
-PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+PIP := $(RUN)/python -m pip --disable-pip-version-check install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 DOCRAG := $(RUN)/docrag
 
 .DEFAULT_GOAL := help
