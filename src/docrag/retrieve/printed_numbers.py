@@ -19,15 +19,23 @@ MIN_PAGES = 3
 MIN_SHARE = 0.25
 """A distance counts when at least this many pages, and this share of those looked at, show it."""
 
+SHORT_LINE = 6
+"""In a line of up to this many words every number counts ("Page 12 of 40"), in a longer one the outer two."""
+
 _BARE = re.compile(r"\W*(\d{1,4})\W*")
+_GAP = re.compile(r"[\s/|]+")
 
 
 def edge_numbers(page: Page) -> frozenset[int]:
-    """Numbers that stand alone, or first or last, in a line at the top or bottom of the page."""
-    lines = [line.split() for line in page.text.splitlines() if line.strip()]
+    """Numbers in a short line, or first or last in a long one, at the top or bottom of the page."""
+    lines = [
+        words
+        for line in page.text.splitlines()
+        if (words := [word for word in _GAP.split(line) if any(map(str.isalnum, word))])
+    ]
     found: set[int] = set()
-    for line in [*lines[:N_EDGE_LINES], *lines[-N_EDGE_LINES:]]:
-        for word in (line[0], line[-1]):
+    for words in [*lines[:N_EDGE_LINES], *lines[-N_EDGE_LINES:]]:
+        for word in words if len(words) <= SHORT_LINE else (words[0], words[-1]):
             if match := _BARE.fullmatch(word):
                 found.add(int(match[1]))
     return frozenset(found)

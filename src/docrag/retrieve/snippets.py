@@ -47,15 +47,15 @@ def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None =
     asked_pairs = set(itertools.pairwise(asked))
     stems = [[_stem(word) for word in _WORD.findall(page.text[a:b])] for a, b in pieces]
 
-    best, best_value = (0, 1), -1.0
-    for i in range(len(pieces)):
+    best, best_key = (0, 1), (0.0, 0)
+    for i in range(len(pieces) if worth else 0):
         j = i + 1
         words = list(stems[i])
         while True:
-            value = _value(words, worth, asked_pairs)
-            # Strictly better: among equals the shortest and first is kept.
-            if value > best_value + 1e-9:
-                best, best_value = (i, j), value
+            # Among windows that hold the same, the shortest and first.
+            key = (round(_value(words, worth, asked_pairs), 6), pieces[i][0] - pieces[j - 1][1])
+            if key > best_key:
+                best, best_key = (i, j), key
             if j == len(pieces) or pieces[j][1] - pieces[i][0] > MAX_CHARS:
                 break
             words += stems[j]

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from docrag.errors import ConfigError
 from docrag.types import Fused, Scored, SourceScore, UnitRef
 
+SCORE_DIGITS = 12
+"""Fused scores are rounded to this, so that equal sums tie although they were added up differently."""
+
 
 def merged(rankings: Mapping[str, Sequence[Scored]], fused_scores: Mapping[UnitRef, float]) -> list[Fused]:
     """One ranking of the units of `fused_scores`, best first, ties in unit order."""
@@ -14,7 +17,7 @@ def merged(rankings: Mapping[str, Sequence[Scored]], fused_scores: Mapping[UnitR
     for name, ranking in rankings.items():
         for rank, (unit, score) in enumerate(ranking, 1):
             sources[unit][name] = SourceScore(rank, score)
-    fused = [Fused(unit, score, sources[unit]) for unit, score in fused_scores.items()]
+    fused = [Fused(unit, round(score, SCORE_DIGITS), sources[unit]) for unit, score in fused_scores.items()]
     return sorted(fused, key=lambda f: (-f.score, f.unit))
 
 

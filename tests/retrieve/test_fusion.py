@@ -1,0 +1,239 @@
+"""Normalisation and fusion: hand-worked values, ranx as oracle, and what every fusion promises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ranx import Run, fuse
+from tests.retrieve.small_corpus import unit
+
+from docrag.errors import ConfigError
+from docrag.protocols import Fusion
+from docrag.retrieve.fusion.normalise import Normaliser, min_max, normalised, zscore
+from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
+from docrag.retrieve.fusion.weighted_sum import WeightedSum
+from docrag.types import Scored, SourceScore, UnitRef, ranked
+
+WEIGHTS = {"a": 0.7, "b": 0.3}
+FUSIONS: dict[str, Callable[[Mapping[str, float]], Fusion]] = {
+    "z-score of top-k": lambda weights: WeightedSum(weights, top_k=3),
+    "z-score of union": lambda weights: WeightedSum(weights, statistics="union", top_k=3),
+    "min-max of all": lambda weights: WeightedSum(weights, normalise=min_max, statistics="all"),
+    "reciprocal rank": lambda weights: ReciprocalRank(weights),
+}
+every_fusion = pytest.mark.parametrize("make", FUSIONS.values(), ids=FUSIONS.keys())
+
+
+def ranking(scores: Mapping[int, float]) -> list[Scored]:
+    return ranked([Scored(unit("d.pdf", page_no), score) for page_no, score in scores.items()])
+
+
+def page_nos(fused: list) -> list[int]:
+    return [item.unit.page_no for item in fused]
+
+
+rankings = st.fixed_dictionaries(
+    {
+        name: st.dictionaries(st.integers(1, 12), st.integers(-50, 50).map(lambda n: n / 4), max_size=8).map(
+            ranking
+        )
+        for name in WEIGHTS
+    }
+)
+
+
+# ── normalisation ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_zscore_by_hand():
+    # mean 4, population deviation sqrt(((6-4)² + (4-4)² + (2-4)²) / 3) = sqrt(8/3)
+    scores = np.array([6.0, 4.0, 2.0])
+    np.testing.assert_allclose(zscore(scores, scores), [2 / math.sqrt(8 / 3), 0, -2 / math.sqrt(8 / 3)])
+
+
+def test_statistics_come_from_the_declared_set():
+    rankings = {"a": ranking({1: 10, 2: 8, 3: 0, 4: -6}), "b": ranking({4: 1, 1: 0.5})}
+    # top-2 of a: mean 9, deviation 1
+    a = normalised(rankings, zscore, statistics="top-k", top_k=2)["a"]
+    assert [a[unit("d.pdf", n)] for n in (1, 2, 3, 4)] == [1, -1, -9, -15]
+    # union of the first ones of both: 10 and -6; minimum -6, range 16
+    a = normalised(rankings, min_max, statistics="union", top_k=1)["a"]
+    assert [a[unit("d.pdf", n)] for n in (1, 2, 3, 4)] == [1, 14 / 16, 6 / 16, 0]
+    # all: minimum -6, range 16
+    a = normalised(rankings, min_max, statistics="all", top_k=1)["a"]
+    assert a[unit("d.pdf", 3)] == 6 / 16
+
+
+@pytest.mark.parametrize("normalise", [zscore, min_max])
+@pytest.mark.parametrize("scores", [[5.0], [2.0, 2.0, 2.0], [0.1 + 0.2, 0.3]])
+def test_one_score_and_equal_scores_become_zero(normalise: Normaliser, scores: list[float]):
+    values = np.array(scores)
+    assert normalise(values, values).tolist() == [0.0] * len(scores)
+
+
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=2, max_size=20), st.integers(-1000, 1000), st.integers(1, 50)
+)
+def test_normalised_scores_do_not_depend_on_shift_and_scale(scores: list[int], shift: int, scale: int):
+    values = np.array(scores, np.float64)
+    for normalise in (zscore, min_max):
+        moved = scale * values + shift
+        np.testing.assert_allclose(normalise(moved, moved), normalise(values, values), atol=1e-9)
+
+
+# ── fusion by hand ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_reciprocal_rank_by_hand():
+    fused = ReciprocalRank({"a": 1, "b": 2}).fuse({"a": ranking({1: 9, 2: 8}), "b": ranking({2: 5, 3: 4})})
+    assert {f.unit.page_no: f.score for f in fused} == pytest.approx(
+        {1: 1 / (60 + 1), 2: 1 / (60 + 2) + 2 / (60 + 1), 3: 2 / (60 + 2)}
+    )
+    assert page_nos(fused) == [2, 3, 1]
+
+
+def test_weighted_sum_by_hand_counts_absent_as_the_end_of_the_list_not_as_zero():
+    a, b = ranking({1: 3, 2: 2, 3: 1}), ranking({4: 10, 1: 8})
+    fused = WeightedSum({"a": 0.5, "b": 0.5}, normalise=min_max).fuse({"a": a, "b": b})
+    # a: 1, 1/2, 0; page 4 as page 3: 0.  b: 1, 0; pages 2 and 3 as page 1: 0.
+    assert {f.unit.page_no: f.score for f in fused} == {1: 0.5, 2: 0.25, 3: 0.0, 4: 0.5}
+    assert page_nos(fused) == [1, 4, 2, 3]
+    fused = WeightedSum({"a": 0.5, "b": 0.5}).fuse({"a": a, "b": b})
+    z = math.sqrt(3 / 2)  # a: z, 0, -z; b: 1, -1
+    assert {f.unit.page_no: round(f.score, 9) for f in fused} == {
+        1: round(0.5 * z - 0.5, 9),
+        2: -0.5,
+        3: round(-0.5 * z - 0.5, 9),
+        4: round(-0.5 * z + 0.5, 9),
+    }
+
+
+# ── ranx as oracle ───────────────────────────────────────────────────────────────────────────────────
+
+
+def by_ranx(rankings: Mapping[str, list[Scored]], **settings: object) -> dict[str, float]:
+    runs = [
+        Run({"q": {str(s.unit.page_no): float(s.score) for s in ranking}}, name=name)
+        for name, ranking in rankings.items()
+    ]
+    return dict(fuse(runs, **settings).to_dict()["q"])  # type: ignore[arg-type]
+
+
+FULL = {
+    "a": ranking({1: 12.5, 2: 3.25, 3: 3.0, 4: -1.0, 5: 7.0}),
+    "b": ranking({1: 0.1, 2: 0.9, 3: 0.4, 4: 0.8, 5: 0.35}),
+}
+
+
+@pytest.mark.parametrize(("normalise", "norm"), [(zscore, "zmuv"), (min_max, "min-max")])
+def test_weighted_sum_agrees_with_ranx_where_no_unit_is_absent(normalise: Normaliser, norm: str):
+    expected = by_ranx(FULL, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
+    fused = WeightedSum(WEIGHTS, normalise=normalise, statistics="all").fuse(FULL)
+    for item in fused:
+        assert item.score == pytest.approx(expected[str(item.unit.page_no)])
+
+
+def test_reciprocal_rank_agrees_with_ranx_absent_units_included():
+    partial = {"a": FULL["a"][:3], "b": FULL["b"][1:]}
+    expected = by_ranx(partial, norm=None, method="rrf", params={"k": 60})
+    fused = ReciprocalRank({"a": 1, "b": 1}).fuse(partial)
+    assert {str(f.unit.page_no): pytest.approx(f.score) for f in fused} == expected
+
+
+# ── what every fusion promises ───────────────────────────────────────────────────────────────────────
+
+
+@every_fusion
+@given(rankings=rankings)
+def test_all_units_come_back_once_with_every_source_kept(
+    make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
+):
+    fused = make(WEIGHTS).fuse(rankings)
+    assert sorted(f.unit for f in fused) == sorted({s.unit for r in rankings.values() for s in r})
+    for item in fused:
+        for name, one in rankings.items():
+            rank = next((i for i, s in enumerate(one, 1) if s.unit == item.unit), None)
+            if rank is None:
+                assert name not in item.sources
+            else:
+                assert item.sources[name] == SourceScore(rank, one[rank - 1].score)
+    assert all(math.isfinite(f.score) for f in fused)
+    assert [(-f.score, f.unit) for f in fused] == sorted((-f.score, f.unit) for f in fused)
+
+
+@every_fusion
+@given(rankings=rankings)
+def test_order_of_the_rankings_does_not_matter(
+    make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
+):
+    backwards = dict(reversed(rankings.items()))
+    forth, back = make(WEIGHTS).fuse(rankings), make(WEIGHTS).fuse(backwards)
+    scores = {f.unit: f.score for f in forth}
+    assert {f.unit: pytest.approx(f.score, abs=1e-9) for f in back} == scores
+
+
+@every_fusion
+@given(rankings=rankings)
+def test_better_in_every_ranking_is_not_worse_in_the_fusion(
+    make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
+):
+    fused = make(WEIGHTS).fuse(rankings)
+    place = {f.unit: f.score for f in fused}
+
+    def ranks(one: UnitRef) -> list[float]:
+        return [next((i for i, s in enumerate(r) if s.unit == one), math.inf) for r in rankings.values()]
+
+    for one in place:
+        for other in place:
+            if all(x < y for x, y in zip(ranks(one), ranks(other), strict=True)):
+                assert place[one] >= place[other] - 1e-9
+
+
+@every_fusion
+def test_empty_single_and_equal_lists_are_defined(make: Callable[[Mapping[str, float]], Fusion]):
+    fusion = make(WEIGHTS)
+    assert fusion.fuse({}) == []
+    assert fusion.fuse({"a": [], "b": []}) == []
+    assert page_nos(fusion.fuse({"a": ranking({7: 2.0}), "b": []})) == [7]
+    one_list = ranking({1: 3, 2: 2, 3: 1})
+    assert page_nos(fusion.fuse({"a": one_list, "b": []})) == [1, 2, 3]
+
+
+def test_equal_scores_tie_in_unit_order_under_a_weighted_sum():
+    for normalise in (zscore, min_max):
+        fused = WeightedSum(WEIGHTS, normalise=normalise).fuse({"a": ranking({3: 1, 1: 1, 2: 1}), "b": []})
+        assert page_nos(fused) == [1, 2, 3]
+
+
+@every_fusion
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_refused(make: Callable[[Mapping[str, float]], Fusion], bad: float):
+    with pytest.raises(ValueError, match="finite"):
+        make(WEIGHTS).fuse({"a": [Scored(unit("d.pdf", 1), bad)], "b": []})
+
+
+@every_fusion
+def test_unsorted_and_repeated_units_are_refused(make: Callable[[Mapping[str, float]], Fusion]):
+    first, second = Scored(unit("d.pdf", 1), 1.0), Scored(unit("d.pdf", 2), 2.0)
+    with pytest.raises(ValueError, match="sorted"):
+        make(WEIGHTS).fuse({"a": [first, second]})
+    with pytest.raises(ValueError, match="twice"):
+        make(WEIGHTS).fuse({"a": [second, second]})
+
+
+@every_fusion
+def test_a_ranking_without_a_weight_is_a_configuration_error(make: Callable[[Mapping[str, float]], Fusion]):
+    with pytest.raises(ConfigError, match="'c'"):
+        make(WEIGHTS).fuse({"c": ranking({1: 1})})
+
+
+@every_fusion
+@pytest.mark.parametrize("weights", [{"a": -0.1, "b": 1}, {"a": 0, "b": 0}, {}, {"a": math.nan}])
+def test_bad_weights_are_refused(make: Callable[[Mapping[str, float]], Fusion], weights: dict[str, float]):
+    with pytest.raises(ConfigError, match="weight"):
+        make(weights)

@@ -1,0 +1,191 @@
+"""Retrievers and the stage that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from pydantic import ValidationError
+from tests.retrieve.small_corpus import FixedRetriever, LetterEmbedder, SmallCorpus, unit
+
+from docrag.errors import ConfigError, UsageError
+from docrag.protocols import Retriever
+from docrag.retrieve.bm25 import Bm25Retriever
+from docrag.retrieve.build import build_retrieval_stage
+from docrag.retrieve.dense import DenseRetriever
+from docrag.retrieve.fusion.weighted_sum import WeightedSum
+from docrag.retrieve.options import ReciprocalRankOptions, RetrievalOptions, WeightedSumOptions
+from docrag.retrieve.stage import RetrievalStage
+from docrag.types import Fused, Query, Scope, Scored, SourceScore
+
+CORPUS = SmallCorpus(
+    {
+        "lakes.pdf": ["the lake froze\n\nice on the lake", "fish like cold water", "boats"],
+        "mills.pdf": ["the mill burned\n\nsmoke over the lake", "abba abba", ""],
+    }
+)
+RETRIEVERS: dict[str, Retriever] = {
+    "bm25": Bm25Retriever(CORPUS),
+    "dense": DenseRetriever(CORPUS, LetterEmbedder()),
+}
+every_retriever = pytest.mark.parametrize("retriever", RETRIEVERS.values(), ids=RETRIEVERS.keys())
+
+
+@every_retriever
+@pytest.mark.parametrize("of", ["page", "region"])
+@pytest.mark.parametrize("text", ["How does the lake freeze?", "abba", "page 2", "", "!?"])
+def test_every_retriever_keeps_its_promises(retriever: Retriever, of: str, text: str):
+    for scope in (Scope(), Scope(docs=("mills.pdf",)), Scope(pages=((1, 1),)), Scope(docs=())):
+        query = Query(text, of, scope)  # type: ignore[arg-type]
+        ranking = retriever.retrieve(query, k=3)
+        assert len(ranking) <= 3
+        assert [(-s.score, s.unit) for s in ranking] == sorted((-s.score, s.unit) for s in ranking)
+        assert len({s.unit for s in ranking}) == len(ranking)
+        for hit in ranking:
+            assert (hit.unit.chunk_no > 0) == (of == "region")
+            assert scope.allows_page(hit.unit.page_no)
+            assert scope.docs is None or hit.unit.doc in scope.docs
+
+
+def test_words_are_found_on_pages_and_in_chunks():
+    bm25 = RETRIEVERS["bm25"]
+    assert [s.unit for s in bm25.retrieve(Query("frozen lake froze"), k=5)] == [
+        unit("lakes.pdf", 1),
+        unit("mills.pdf", 1),
+    ]
+    assert [s.unit for s in bm25.retrieve(Query("lake", "region"), k=5)] == [
+        unit("lakes.pdf", 1, 1),
+        unit("lakes.pdf", 1, 2),
+        unit("mills.pdf", 1, 2),
+    ]
+
+
+def test_a_page_scores_as_its_best_chunk():
+    pages = RETRIEVERS["dense"].retrieve(Query("ice on the lake"), k=6)
+    chunks = RETRIEVERS["dense"].retrieve(Query("ice on the lake", "region"), k=6)
+    assert pages[0] == Scored(unit("lakes.pdf", 1), chunks[0].score)
+    assert chunks[0].unit == unit("lakes.pdf", 1, 2)
+    assert chunks[0].score == pytest.approx(1.0)
+
+
+def test_enough_pages_are_found_when_one_page_holds_most_chunks():
+    corpus = SmallCorpus({"a.pdf": ["\n\n".join(["aaa"] * 50), "ab", "abc"]})
+    ranking = DenseRetriever(corpus, LetterEmbedder()).retrieve(Query("aaa"), k=2)
+    assert [s.unit.page_no for s in ranking] == [1, 2]
+
+
+def test_the_encoder_sees_the_question_without_instructions():
+    embedder = LetterEmbedder()
+    DenseRetriever(CORPUS, embedder).retrieve(Query("Is the lake cold? Answer 'yes' or 'no'."), k=1)
+    assert embedder.queries == ["Is the lake cold?"]
+
+
+# ── the stage ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fixed_stage(**settings: object) -> RetrievalStage:
+    one = FixedRetriever("one", [Scored(unit("lakes.pdf", 1), 9.0), Scored(unit("mills.pdf", 1), 5.0)])
+    two = FixedRetriever("two", [Scored(unit("mills.pdf", 1), 0.5), Scored(unit("lakes.pdf", 3), 0.1)])
+    fusion = WeightedSum({"one": 1, "two": 1})
+    return RetrievalStage(CORPUS, [one, two], fusion, **settings)  # type: ignore[arg-type]
+
+
+def test_a_hit_shows_every_retrievers_rank_and_score():
+    result = fixed_stage().search(Query("the lake"), k=2)
+    # one: 1, -1 and -1 for what it lacks; two: 1, -1 and -1.
+    assert [(h.unit, h.score) for h in result.hits] == [
+        (unit("lakes.pdf", 1), 0.0),
+        (unit("mills.pdf", 1), 0.0),
+    ]
+    assert result.hits[0].sources == {"one": SourceScore(1, 9.0)}
+    assert result.hits[1].sources == {"one": SourceScore(2, 5.0), "two": SourceScore(1, 0.5)}
+    assert [f.unit for f in result.fused] == [*(h.unit for h in result.hits), unit("lakes.pdf", 3)]
+    assert result.rankings["two"][1] == Scored(unit("lakes.pdf", 3), 0.1)
+    assert [step.name for step in result.steps] == ["one", "two", "fusion", "snippets"]
+    assert all(step.elapsed_s >= 0 for step in result.steps)
+
+
+def test_page_hits_have_snippets_and_region_hits_kind_and_box_as_well():
+    page_hit = fixed_stage().search(Query("ice"), k=1).hits[0]
+    assert (page_hit.snippet, page_hit.kind, page_hit.box) == ("ice on the lake", None, None)
+    assert page_hit.snippet_boxes[0].y0 == 40
+    stage = build_retrieval_stage(CORPUS, None, RetrievalOptions())
+    region_hit = stage.search(Query("smoke", "region"), k=1).hits[0]
+    assert (region_hit.unit, region_hit.kind, region_hit.snippet) == (
+        unit("mills.pdf", 1, 2), "text", "smoke over the lake",
+    )  # fmt: skip
+    assert region_hit.box == CORPUS.chunk(region_hit.unit).box
+
+
+def test_rerankers_have_the_last_word():
+    class Backwards:
+        def rerank(self, query: Query, candidates: Sequence[Fused]) -> list[Fused]:
+            return list(candidates)[::-1]
+
+    hits = fixed_stage(rerankers=[Backwards()]).search(Query("x"), k=3).hits
+    assert [h.unit for h in hits] == [unit("lakes.pdf", 3), unit("mills.pdf", 1), unit("lakes.pdf", 1)]
+
+
+def test_a_named_page_is_found_although_no_word_is_on_it():
+    stage = build_retrieval_stage(CORPUS, LetterEmbedder(), RetrievalOptions())
+    scope = Scope(docs=("lakes.pdf",))
+    result = stage.search(Query("What swims near page 3?", scope=scope), k=3)
+    assert result.hits[0].unit == unit("lakes.pdf", 3)
+    assert result.hits[0].sources["references"] == SourceScore(1, 1.0)
+    off = build_retrieval_stage(CORPUS, None, RetrievalOptions(reference_weight=0))
+    assert off.search(Query("What swims near page 3?", scope=scope), k=3).hits == ()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "zebra"])
+def test_nothing_found_is_an_empty_result(text: str):
+    result = build_retrieval_stage(CORPUS, None, RetrievalOptions()).search(Query(text), k=3)
+    assert result.hits == ()
+    assert result.rankings == {"bm25": ()}
+
+
+def test_without_an_encoder_words_alone_decide():
+    result = build_retrieval_stage(CORPUS, None, RetrievalOptions()).search(Query("lake"), k=3)
+    assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1), unit("mills.pdf", 1)]
+
+
+def test_k_must_be_positive():
+    with pytest.raises(UsageError, match="k is 0"):
+        fixed_stage().search(Query("x"), k=0)
+
+
+def test_retrievers_need_different_names():
+    with pytest.raises(ValueError, match="different names"):
+        RetrievalStage(CORPUS, [FixedRetriever("a", []), FixedRetriever("a", [])], WeightedSum({"a": 1}))
+
+
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        WeightedSumOptions(weights={"bm25": 1, "dense": 1, "visual": 1}),
+        WeightedSumOptions(weights={"bm25": 1}),
+        WeightedSumOptions(weights={"bm25": 0, "dense": 0}),
+        ReciprocalRankOptions(weights={"bm25": -1, "dense": 1}),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(fusion: WeightedSumOptions):
+    with pytest.raises(ConfigError, match="weight"):
+        build_retrieval_stage(CORPUS, LetterEmbedder(), RetrievalOptions(fusion=fusion))
+
+
+def test_dense_alone_needs_an_encoder():
+    options = RetrievalOptions(retrievers=("dense",), fusion=WeightedSumOptions(weights={"dense": 1}))
+    with pytest.raises(ConfigError, match="encoder"):
+        build_retrieval_stage(CORPUS, None, options)
+
+
+def test_options_refuse_what_they_do_not_know():
+    for values in ({"deph": 3}, {"depth": 0}, {"fusion": {"kind": "sum"}}, {"retrievers": ["magic"]}):
+        with pytest.raises(ValidationError):
+            RetrievalOptions.model_validate(values)
+
+
+@pytest.mark.parametrize("kind", ["weighted-sum", "reciprocal-rank"])
+def test_every_fusion_can_be_configured(kind: str):
+    options = RetrievalOptions.model_validate({"fusion": {"kind": kind}})
+    result = build_retrieval_stage(CORPUS, LetterEmbedder(), options).search(Query("the lake froze"), k=1)
+    assert result.hits[0].unit == unit("lakes.pdf", 1)
