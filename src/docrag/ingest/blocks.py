@@ -14,6 +14,8 @@ _MAX_LINE_GAP = 0.75
 # Lines of type that differ by more than this ratio are of different blocks.
 _SIZE_RATIO = 1.2
 _MIN_SHARED_WIDTH = 0.5
+# Text that runs beside a picture or table and then goes on in full width: the wide lines are a new block.
+_NARROW_LINES, _WIDER = 3, 1.6
 # A bullet or number stands at most this many font sizes before its text.
 _MAX_BULLET_GAP_EM = 4.0
 _BULLET = (
@@ -24,11 +26,12 @@ _MARKER = re.compile(rf"(?:{_BULLET}|\(?(?:\d{{1,2}}|[a-z]|[ivx]{{1,4}})[.)])")
 # "1" or "4.2" before a heading; in plain type it may as well be the first cell of a table's row.
 _SECTION_NUMBER = re.compile(r"\d{1,2}(?:\.\d{1,2})*|[A-Z](?:\.\d{1,2})*")
 _ITEM = re.compile(rf"{_MARKER.pattern}\s+\S")
+_DASHED_TEXT = re.compile(r"[\u2013\u2014*-]\s+[^A-Z\d]")  # a dash within a sentence, at the start of a line
 
 
 def starts_item(text: str) -> bool:
     """Whether `text` opens with a bullet or an item's number."""
-    return _ITEM.match(text) is not None
+    return _ITEM.match(text) is not None and _DASHED_TEXT.match(text) is None
 
 
 def joined_markers(lines: Sequence[Line]) -> list[Line]:
@@ -62,7 +65,7 @@ def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
     boxes: list[Box] = []
     for line in sorted(lines, key=lambda item: (item.box.y0, item.box.x0)):
         index = next(
-            (i for i in range(len(blocks) - 1, -1, -1) if _continues(blocks[i][-1], boxes[i], line)), None
+            (i for i in range(len(blocks) - 1, -1, -1) if _continues(blocks[i], boxes[i], line)), None
         )
         if index is None:
             blocks.append([line])
@@ -73,13 +76,16 @@ def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
     return blocks
 
 
-def _continues(last: Line, block: Box, line: Line) -> bool:
+def _continues(lines: Sequence[Line], block: Box, line: Line) -> bool:
+    last = lines[-1]
     gap = line.box.y0 - last.box.y1
     height = min(last.box.height, line.box.height)
     if gap > _MAX_LINE_GAP * height or line.box.y0 <= last.box.y0:
         return False
     shared = min(line.box.x1, block.x1) - max(line.box.x0, block.x0)
     if shared <= _MIN_SHARED_WIDTH * min(line.box.width, block.width):
+        return False
+    if len(lines) >= _NARROW_LINES and line.box.width > _WIDER * block.width:
         return False
     if not 1 / _SIZE_RATIO <= line.size_pt / max(last.size_pt, 0.1) <= _SIZE_RATIO:
         return False

@@ -12,7 +12,7 @@ _EDGE_SHARE = 0.085  # a header or footer stands in this share of the page's hei
 _MAX_LINES = 3
 _MAX_WORDS = 25
 _MAX_SIZE_RATIO = 1.15  # larger type at the top is a title
-_MIN_GAP_EM = 0.8
+_MIN_GAP_EM, _MIN_GAP_BOLD_EM = 0.8, 1.8
 _PAGE_NUMBER = re.compile(
     r"(?:page\s*|p\.\s*|-\s*|[A-Z]{1,2}-)?(?:\d{1,4}|[ivxlc]{1,7})(?:\s*(?:of|/)\s*\d{1,4})?(?:\s*-)?",
     re.IGNORECASE,
@@ -35,18 +35,14 @@ def furniture_kind(
         return kind
     if len(block) > _MAX_LINES or len(text.split()) > _MAX_WORDS:
         return None
-    if at_top and block[0].is_bold:
-        return None  # a heading of the text
     if max(line.size_pt for line in block) > _MAX_SIZE_RATIO * body_size_pt:
         return None
-    # What stands between the block and the middle of the page must keep its distance.
-    members = {line.words for line in block}
+    # What stands between the block and the middle of the page must keep its distance; bold type at the top
+    # is more often a heading, which stands close to its text.
     if at_top:
-        gap = min(
-            (o.box.y0 - bottom for o in others if o.words not in members and o.box.y0 >= top), default=1e9
-        )
+        gap = min((o.box.y0 - bottom for o in others if o.box.center[1] > bottom), default=page_height_pt)
+        least = _MIN_GAP_BOLD_EM if block[0].is_bold else _MIN_GAP_EM
     else:
-        gap = min(
-            (top - o.box.y1 for o in others if o.words not in members and o.box.y1 <= bottom), default=1e9
-        )
-    return kind if gap >= _MIN_GAP_EM * block[0].size_pt else None
+        gap = min((top - o.box.y1 for o in others if o.box.center[1] < top), default=page_height_pt)
+        least = _MIN_GAP_EM
+    return kind if gap >= least * block[0].size_pt else None

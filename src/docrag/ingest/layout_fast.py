@@ -10,9 +10,9 @@ from docrag.geometry import Box, union_box
 from docrag.ingest.blocks import blocks_of, joined_markers, starts_item
 from docrag.ingest.captions import caption_label
 from docrag.ingest.furniture import furniture_kind
-from docrag.ingest.lines import Line, lines_of
+from docrag.ingest.lines import Line, joined_fragments, lines_of
 from docrag.ingest.picture_finder import vector_pictures
-from docrag.ingest.table_finder import table_boxes
+from docrag.ingest.table_finder import aligned_tables, ruled_tables
 from docrag.protocols import LayoutBox, PageSource, RawPage
 from docrag.types import RegionKind
 
@@ -34,13 +34,14 @@ class FastLayout:
 
         Raster images are left out: they become pictures whichever detector ran.
         """
-        lines = joined_markers(lines_of(page.words))
-        tables = table_boxes(page, lines)
-        pictures = vector_pictures(page, lines, tables)
+        lines = joined_markers(joined_fragments(lines_of(page.words)))
+        grids = ruled_tables(page.drawings, lines)
+        pictures = vector_pictures(page, lines, grids)
+        images = _solid_images(page)
+        tables = [*grids, *aligned_tables(_outside(lines, [*grids, *pictures, *images]))]
         found = [LayoutBox("table", box, 1.0) for box in tables]
         found += [LayoutBox("picture", box, 1.0) for box in pictures]
-        taken = [*tables, *pictures, *_solid_images(page)]
-        free = [line for line in lines if not any(box.contains_point(*line.box.center) for box in taken)]
+        free = _outside(lines, [*tables, *pictures, *images])
         if not free:
             return found
         body_size_pt = median(line.size_pt for line in free for _ in line.words)
@@ -52,6 +53,10 @@ class FastLayout:
             ) or _kind_of(block, page.height_pt, body_size_pt, bold_tells=not has_bold_body)
             found.append(LayoutBox(kind, union_box(line.box for line in block), 1.0))
         return found
+
+
+def _outside(lines: Sequence[Line], boxes: Sequence[Box]) -> list[Line]:
+    return [line for line in lines if not any(box.contains_point(*line.box.center) for box in boxes)]
 
 
 def _solid_images(page: RawPage) -> list[Box]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from docrag.geometry import Box, union_box
@@ -13,6 +13,8 @@ from docrag.protocols import RawWord
 # A gap wider than this many font sizes ends a line: justified text stays below 1, a column gutter is 1.5
 # or more of the type it separates, a table's columns stand further apart still.
 COLUMN_GAP_EM = 1.6
+_WORD_GAP_EM = 0.8
+_WORD_SIZE_RATIO = 1.6  # OCR layers set each word in a size of its own
 # Fragments belong to one visual row when they share this much of the lower one's height.
 _ROW_OVERLAP = 0.5
 # A line this much taller than wide runs up or down the page.
@@ -65,6 +67,36 @@ def _line(words: Sequence[RawWord], indices: Sequence[int]) -> Line:
         size_pt=median(w.font_size_pt or w.box.height * 0.75 for w in words),
         is_bold=2 * n_bold > n_chars,
         line_no=words[0].line_no,
+    )
+
+
+def joined_fragments(lines: Sequence[Line]) -> list[Line]:
+    """`lines` with neighbours on a row joined where only a word gap is between them, as in OCR layers."""
+    out: list[Line] = []
+    for row in rows_of(lines):
+        for index, line in enumerate(row):
+            last = out[-1] if index else None
+            if last is None or line.is_vertical or not _is_next_word(last, line):
+                out.append(line)
+                continue
+            words = last.words + line.words
+            out[-1] = replace(
+                last,
+                words=words,
+                box=union_box((last.box, line.box)),
+                text=f"{last.text} {line.text}",
+                size_pt=max(last, line, key=lambda part: len(part.text)).size_pt,
+            )
+    return out
+
+
+def _is_next_word(last: Line, line: Line) -> bool:
+    gap = max(line.box.x0 - last.box.x1, last.box.x0 - line.box.x1)
+    common = min(line.box.y1, last.box.y1) - max(line.box.y0, last.box.y0)
+    return (
+        gap <= _WORD_GAP_EM * min(last.size_pt, line.size_pt)
+        and common >= _ROW_OVERLAP * min(last.box.height, line.box.height)
+        and max(last.size_pt, line.size_pt) <= _WORD_SIZE_RATIO * min(last.size_pt, line.size_pt)
     )
 
 

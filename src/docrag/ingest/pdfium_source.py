@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from docrag.errors import IngestError
 from docrag.geometry import Box, union_box
+from docrag.ingest.pdfium_user_unit import may_have_user_units, user_unit
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
 from docrag.ingest.words import clean_text
 from docrag.protocols import RawPage, RawWord
 from docrag.types import OutlineEntry, Reason
 
 _BOLD_WEIGHT = 600  # CSS: 600 is semi-bold
+_FORCE_BOLD = 1 << 18  # font descriptor flag 19 (ISO 32000-1, table 123)
+_MAX_FONT_NAME = 200
 _ERROR_REASONS = {
     pdfium_c.FPDF_ERR_PASSWORD: Reason.ENCRYPTED,
     pdfium_c.FPDF_ERR_SECURITY: Reason.ENCRYPTED,
@@ -79,12 +82,13 @@ class PdfiumSource:
                 message = f"{self._name}: PDFium cannot open it ({error})"
             raise IngestError(reason, message) from error
         self.n_pages: int = len(self._doc)
+        self._has_user_units = may_have_user_units(path)
         self.metadata: Mapping[str, str] = {
             key.lower(): clean_text(value) for key, value in self._doc.get_metadata_dict().items() if value
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
-        self._page_no = 0
+        self._page_no: int | None = None
         self._page: pdfium.PdfPage | None = None
 
     def _read_outline(self) -> list[OutlineEntry]:
@@ -105,7 +109,7 @@ class PdfiumSource:
         if page_no != self._page_no:
             if not 1 <= page_no <= self.n_pages:
                 raise ValueError(f"{self._name}: page {page_no} of {self.n_pages}")
-            self._page_no = 0
+            self._page_no = None
             if self._page is not None:
                 self._page.close()
                 self._page = None
@@ -118,11 +122,14 @@ class PdfiumSource:
             self._page_no = page_no
         return cast(pdfium.PdfPage, self._page)
 
+    def _user_unit(self, page_no: int) -> float:
+        return user_unit(self._doc, page_no) if self._has_user_units else 1.0
+
     def read(self, page_no: int) -> RawPage:
         """Words, images and drawings of one page."""
         page = self._load(page_no)
         try:
-            transform = _DisplayTransform(page, 1.0)
+            transform = _DisplayTransform(page, self._user_unit(page_no))
             width_pt, height_pt = transform.width_pt, transform.height_pt
             if not (width_pt > 0 and height_pt > 0):
                 raise IngestError(
@@ -169,16 +176,19 @@ class PdfiumSource:
         """
         page = self._load(page_no)
         self.check_images(page_no)
-        width_pt, height_pt = (float(v) for v in page.get_size())
+        unit = self._user_unit(page_no)
+        width_pt, height_pt = (float(v) * unit for v in page.get_size())
         area = Box(0.0, 0.0, width_pt, height_pt)
         if clip is not None:
             area = clip.clipped(width_pt, height_pt)
         if area.area <= 0:
             raise ValueError(f"{self._name}: page {page_no}: nothing to render in {clip}")
         scale = fitted_dpi(area.width, area.height, dpi) / 72
-        crop = (area.x0, height_pt - area.y1, width_pt - area.x1, area.y0)
+        crop = tuple(v / unit for v in (area.x0, height_pt - area.y1, width_pt - area.x1, area.y0))
         try:
-            bitmap = cast(Any, page).render(scale=scale, crop=crop, rev_byteorder=True, draw_annots=True)
+            bitmap = cast(Any, page).render(
+                scale=scale * unit, crop=crop, rev_byteorder=True, draw_annots=True
+            )
             pixels = cast(NDArray[np.uint8], bitmap.to_numpy())
         except Exception as error:
             raise IngestError(
@@ -253,7 +263,7 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
         box = transform.box(rect.left, rect.bottom, rect.right, rect.top)
         if not chars:
             size_pt = float(pdfium_c.FPDFText_GetFontSize(text_page, index))
-            is_bold = int(pdfium_c.FPDFText_GetFontWeight(text_page, index)) >= _BOLD_WEIGHT
+            is_bold = _is_bold(text_page, index)
             if line_top is None and line_above is not None and _is_apart(box, line_above):
                 block_no += 1
         chars.append(char)
@@ -261,6 +271,16 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
     end_word()
     text_page.close()
     return tuple(words), n_unmapped
+
+
+def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:
+    """Whether the font says so by its weight, its flags or its name: standard fonts have no weight."""
+    if int(pdfium_c.FPDFText_GetFontWeight(text_page, index)) >= _BOLD_WEIGHT:
+        return True
+    name = ctypes.create_string_buffer(_MAX_FONT_NAME)
+    flags = ctypes.c_int()
+    pdfium_c.FPDFText_GetFontInfo(text_page, index, name, _MAX_FONT_NAME, flags)
+    return bool(flags.value & _FORCE_BOLD) or b"bold" in name.value.lower()
 
 
 def _is_apart(box: Box, above: Box) -> bool:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from docrag.geometry import Box
+from docrag.geometry import Box, union_box
 from docrag.ingest.lines import Line
 from docrag.protocols import RawPage
 
 _CELL_PT = 12.0  # paths in neighbouring cells of this size belong together
-_MIN_PATHS = 6
+_MIN_PATHS = 4
 _MIN_SIDE_PT = 50.0
 _MIN_SHARE = 0.015  # of the page
-_MAX_PATH_SHARE = 0.5  # larger paths are backgrounds and frames
+_MAX_PATH_SHARE = 0.08  # of the page; larger paths are backgrounds and frames around something else
 _MAX_TEXT_COVER = 0.3  # a box with more text is a text box with ornaments
 _MAX_PATHS = 5000
 _RULE_PT = 2.5
+# The fills and rules of a table repeat the same left and right, or upper and lower, edges.
+_REPEATED = 3
+_MAX_REGULAR_SHARE = 0.8
 
 
 def vector_pictures(page: RawPage, lines: Sequence[Line], excluded: Sequence[Box]) -> list[Box]:
@@ -33,10 +37,10 @@ def vector_pictures(page: RawPage, lines: Sequence[Line], excluded: Sequence[Box
     if len(paths) < _MIN_PATHS:
         return []
     found: list[Box] = []
-    for box, n_paths in _clusters(paths, page.width_pt, page.height_pt):
-        if n_paths < _MIN_PATHS or min(box.width, box.height) < _MIN_SIDE_PT:
+    for box, members in _clusters(paths, page.width_pt, page.height_pt):
+        if len(members) < _MIN_PATHS or min(box.width, box.height) < _MIN_SIDE_PT:
             continue
-        if box.area < _MIN_SHARE * page_area:
+        if box.area < _MIN_SHARE * page_area or _is_regular(members):
             continue
         text_area = sum(c.area for line in lines if (c := line.box.intersection(box)) is not None)
         if text_area <= _MAX_TEXT_COVER * box.area:
@@ -44,8 +48,22 @@ def vector_pictures(page: RawPage, lines: Sequence[Line], excluded: Sequence[Box
     return found
 
 
-def _clusters(paths: Sequence[Box], width_pt: float, height_pt: float) -> list[tuple[Box, int]]:
-    """Connected groups of paths on a grid of cells, with the number of paths in each."""
+def _is_regular(paths: Sequence[Box]) -> bool:
+    """Whether nearly all paths are rules, or fills of the same rows or columns."""
+    columns = Counter((round(box.x0), round(box.x1)) for box in paths)
+    rows = Counter((round(box.y0), round(box.y1)) for box in paths)
+    n_regular = sum(
+        box.height <= _RULE_PT
+        or box.width <= _RULE_PT
+        or columns[round(box.x0), round(box.x1)] >= _REPEATED
+        or rows[round(box.y0), round(box.y1)] >= _REPEATED
+        for box in paths
+    )
+    return n_regular > _MAX_REGULAR_SHARE * len(paths)
+
+
+def _clusters(paths: Sequence[Box], width_pt: float, height_pt: float) -> list[tuple[Box, list[Box]]]:
+    """Groups of paths that lie in neighbouring cells of a grid, each with the box around it."""
     n_x, n_y = int(width_pt / _CELL_PT) + 2, int(height_pt / _CELL_PT) + 2
     if n_x * n_y > 200_000:
         return []
@@ -75,13 +93,7 @@ def _clusters(paths: Sequence[Box], width_pt: float, height_pt: float) -> list[t
                     if filled[near_y, near_x] and not label[near_y, near_x]:
                         label[near_y, near_x] = n_labels
                         stack.append((near_y, near_x))
-    bounds: dict[int, tuple[Box, int]] = {}
+    groups: dict[int, list[Box]] = {}
     for box, span in zip(paths, spans, strict=True):
-        key = int(label[span[1], span[0]])
-        if key in bounds:
-            old, count = bounds[key]
-            box = Box(min(old.x0, box.x0), min(old.y0, box.y0), max(old.x1, box.x1), max(old.y1, box.y1))
-            bounds[key] = (box, count + 1)
-        else:
-            bounds[key] = (box, 1)
-    return list(bounds.values())
+        groups.setdefault(int(label[span[1], span[0]]), []).append(box)
+    return [(union_box(group), group) for group in groups.values()]

@@ -65,7 +65,7 @@ class PyMuPdfSource:
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
-        self._page_no = 0
+        self._page_no: int | None = None
         self._page: Any = None
         self._display_list: Any = None
 
@@ -85,7 +85,7 @@ class PyMuPdfSource:
             return
         if not 1 <= page_no <= self.n_pages:
             raise ValueError(f"{self._name}: page {page_no} of {self.n_pages}")
-        self._page_no = 0
+        self._page_no = None
         try:
             self._page = self._doc.load_page(page_no - 1)
             self._display_list = self._page.get_displaylist()

@@ -9,7 +9,6 @@ from statistics import median
 from docrag.geometry import Box, union_box
 from docrag.ingest.blocks import blocks_of
 from docrag.ingest.lines import Line, rows_of
-from docrag.protocols import RawPage
 
 _MAX_RULE_PT = 2.5
 _JOIN_PT = 3.0  # rules this close to each other touch
@@ -18,7 +17,7 @@ _MIN_FILLED = 0.4  # of a grid's cells; the grid behind a chart is empty
 _MAX_RULES = 3000
 
 # Prose: several lines of several words that fill the block's width; label columns are ragged or dotted.
-_PROSE_LINES, _PROSE_WORDS, _PROSE_FILL = 4, 5, 0.85
+_PROSE_LINES, _PROSE_WORDS, _PROSE_WIDTH, _PROSE_FULL = 4, 3.5, 0.75, 0.6
 _SHORT_WORDS = 4
 _MIN_ROWS = 3
 _MAX_PLAIN_ROWS = 2  # titles, wrapped labels and group headings between two rows of cells
@@ -29,15 +28,11 @@ _LEADER = re.compile(r"(?:[.\u2026_]\s?){4,}$")
 _NUMERIC = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*|[-\u2013\u2014]|n/?a", re.IGNORECASE)
 
 
-def table_boxes(page: RawPage, lines: Sequence[Line]) -> list[Box]:
-    """Boxes of the tables on a page, none inside another."""
-    grids = [
-        box
-        for box, n_cells in grid_boxes(page.drawings)
-        if _n_inside(box, lines) >= max(4, _MIN_FILLED * n_cells)
+def ruled_tables(drawings: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
+    """Boxes of grids of rules that are filled with text."""
+    return [
+        box for box, n_cells in grid_boxes(drawings) if _n_inside(box, lines) >= max(4, _MIN_FILLED * n_cells)
     ]
-    free = [line for line in lines if not any(box.contains_point(*line.box.center) for box in grids)]
-    return grids + aligned_boxes(free)
 
 
 def _n_inside(box: Box, lines: Sequence[Line]) -> int:
@@ -90,7 +85,7 @@ def _touching(boxes: Sequence[Box]) -> list[list[Box]]:
     return [members for _, members in groups]
 
 
-def aligned_boxes(lines: Sequence[Line]) -> list[Box]:
+def aligned_tables(lines: Sequence[Line]) -> list[Box]:
     """Boxes of tables without a grid: rows with at most one long fragment, in columns that line up."""
     prose = {line.words for block in blocks_of(lines) if _is_prose(block) for line in block}
     rows = rows_of([line for line in lines if line.words not in prose and not line.is_vertical])
@@ -127,11 +122,11 @@ def _is_prose(block: Sequence[Line]) -> bool:
     if len(block) < _PROSE_LINES:
         return False
     width = max(line.box.width for line in block)
-    full = sum(line.box.width >= _PROSE_FILL * width for line in block[:-1])
+    full = sum(line.box.width >= _PROSE_WIDTH * width for line in block[:-1])
     dotted = sum(_LEADER.search(line.text) is not None for line in block)
     return (
         sum(len(line.words) for line in block) >= _PROSE_WORDS * len(block)
-        and full >= 0.7 * (len(block) - 1)
+        and full >= _PROSE_FULL * (len(block) - 1)
         and dotted < 0.3 * len(block)
     )
 
