@@ -118,7 +118,7 @@ class DocRAG:
                 raise DocragError(f"{self.index_dir}: no folder is known for this index; name what to index")
             asked = [folder]
         if folder is None:
-            folder = location.around(asked)
+            folder = location.around(self._paths or asked)  # names count from what was opened
         found = scan(asked, root=folder)  # before an index is made, so that a wrong path leaves none
         if not (found.files or found.unusable or manifest.exists(self.index_dir)):
             names = ", ".join(map(str, asked))
