@@ -1,5 +1,7 @@
 """Boxes are drawn where they are on the page, at the picture's scale."""
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
@@ -40,3 +42,9 @@ def test_a_region_is_outlined_and_tinted():
     assert green > red
     assert green > blue
     assert picture.getpixel((20, 30)) == (255, 255, 255)
+
+
+def test_words_stay_visible_inside_regions():
+    page = replace(make_page(), regions=(Region(0, "table", Box(0, 0, 100, 80), 0, 3),))
+    picture = draw_page(np.full((160, 200, 3), 255, np.uint8), page, dpi=144)
+    assert picture.getpixel((100, 30)) == RED

@@ -6,6 +6,9 @@ from docrag.cli.options import ConfigOption, IndexOption, JsonOption, QuietOptio
 from docrag.cli.output import Output
 
 
+MAX_NAME_WIDTH = 60
+
+
 def ls(
     index_dir: IndexOption = None,
     config: ConfigOption = None,
@@ -17,7 +20,7 @@ def ls(
     from docrag.cli.progress import counted
     from docrag.config import load_settings
     from docrag.pipeline import DocRAG
-    from docrag.report.printable import one_line
+    from docrag.report.printable import one_line, printable
     from docrag.report.shapes import document_values
 
     output = Output(as_json=as_json, quiet=quiet)
@@ -28,10 +31,15 @@ def ls(
         return
     from rich.table import Table
 
-    table = Table("document", "pages", "failed", "parser", "title", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    longest = max((len(document.doc) for document in documents), default=0)
+    # A name cut short is of no use: the title makes room for it, and a very long one is folded.
+    table.add_column("document", overflow="fold", min_width=min(longest, MAX_NAME_WIDTH))
+    for header in ("pages", "failed", "parser", "title"):
+        table.add_column(header)
     for document in documents:
         table.add_row(
-            one_line(document.doc, limit=80),
+            printable(document.doc),
             str(document.n_pages),
             str(len(document.failures) or ""),
             document.parser,

@@ -27,6 +27,7 @@ REGION_COLORS: dict[RegionKind, str] = {
 }
 TEXT_WORD_COLOR = "#2563eb"
 OCR_WORD_COLOR = "#dc2626"
+LABEL_PT = 6.5
 _FILL_ALPHA = 28
 
 
@@ -35,28 +36,29 @@ def draw_page(image: RgbImage, page: Page, *, dpi: float, regions: bool = True, 
 
     Words of the text layer are blue, words that OCR read are red. `dpi` is what `image` was rendered at.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     scale = dpi / POINTS_PER_INCH
     picture = Image.fromarray(image).convert("RGBA")
     overlay = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     canvas = ImageDraw.Draw(overlay)
-    if words:
-        for word in page.words:
-            canvas.rectangle(
-                _pixels(word.box, scale), outline=OCR_WORD_COLOR if word.is_ocr else TEXT_WORD_COLOR, width=1
-            )
+    font = ImageFont.load_default(size=LABEL_PT * scale)
     if regions:
         for region in page.regions:
             color = REGION_COLORS[region.kind]
             box = _pixels(region.box, scale)
             canvas.rectangle(box, fill=f"{color}{_FILL_ALPHA:02x}", outline=color, width=2)
             label = f" {region.order} {region.kind} "
-            left, top, right, bottom = canvas.textbbox((0, 0), label)
+            left, top, right, bottom = canvas.textbbox((0, 0), label, font=font)
             x = min(box[0], picture.width - (right - left))
             y = max(0.0, box[1] - (bottom - top) - 3)
             canvas.rectangle((x, y, x + right - left, y + bottom - top + 3), fill=color)
-            canvas.text((x - left, y - top + 1), label, fill="white")
+            canvas.text((x - left, y - top + 1), label, fill="white", font=font)
+    if words:
+        for word in page.words:
+            canvas.rectangle(
+                _pixels(word.box, scale), outline=OCR_WORD_COLOR if word.is_ocr else TEXT_WORD_COLOR, width=1
+            )
     return Image.alpha_composite(picture, overlay).convert("RGB")
 
 
