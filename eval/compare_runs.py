@@ -1,8 +1,9 @@
 """Compare two runs of `docrag eval` question by question.
 
-``python eval/compare_runs.py DATASET_DIR OURS.jsonl THEIRS.jsonl`` prints, for every metric, both figures and
-their difference with its 95 % bootstrap interval over documents, drawn in pairs. A difference whose interval
-holds 0 is not shown by these questions.
+    python eval/compare_runs.py DATASET_DIR OURS.jsonl THEIRS.jsonl
+
+prints, for every metric, both figures and their difference with its 95 % bootstrap interval over documents,
+drawn in pairs. A difference whose interval holds 0 is not shown by these questions.
 """
 
 from __future__ import annotations
