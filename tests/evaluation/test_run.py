@@ -87,13 +87,23 @@ def test_retrieval_writes_a_ranking_a_question_and_measures_the_answerable_ones(
     }
 
 
-def test_the_scope_is_the_document_or_the_whole_set(dataset: Dataset, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("scope", "indexed", "docs"),
+    [
+        ("document", None, [("a.pdf",), ("a.pdf",), ("sub/b.pdf",)]),
+        ("collection", None, [None] * 3),
+        ("collection", {"a.pdf", "sub/b.pdf"}, [None] * 3),
+        # A document that could not be indexed must not spoil the others, nor may strangers be searched.
+        ("collection", {"a.pdf"}, [("a.pdf",)] * 3),
+        ("collection", {"a.pdf", "sub/b.pdf", "stranger.pdf"}, [("a.pdf", "sub/b.pdf")] * 3),
+    ],
+)
+def test_the_scope_is_the_document_or_what_is_indexed_of_the_set(
+    dataset: Dataset, tmp_path: Path, scope: str, indexed: set[str] | None, docs: list[tuple[str, ...] | None]
+):
     rank = Recorder()
-    run(dataset, tmp_path / "document.jsonl", rank)
-    run(dataset, tmp_path / "collection.jsonl", rank, scope="collection")
-    assert [query.scope.docs for query in rank.queries] == [
-        ("a.pdf",), ("a.pdf",), ("sub/b.pdf",), *[("a.pdf", "sub/b.pdf")] * 3,
-    ]  # fmt: skip
+    run(dataset, tmp_path / "run.jsonl", rank, scope=scope, indexed=indexed)
+    assert [query.scope.docs for query in rank.queries] == docs
 
 
 def test_a_failed_question_is_a_line_that_counts_as_wrong(dataset: Dataset, tmp_path: Path):

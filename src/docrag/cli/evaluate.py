@@ -78,6 +78,7 @@ def evaluate(
             scope=scope.value,
             out=out,
             settings=_identity(rag),
+            indexed={name for document in rag.documents() for name in (document.doc, *document.aliases)},
             fresh=fresh,
             on_progress=_progress(output),
         )

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -54,14 +54,16 @@ def evaluate(
     scope: EvalScope,
     out: Path,
     settings: Mapping[str, Any],
+    indexed: Collection[str] | None = None,
     fresh: bool = False,
     on_progress: Callable[[Progress], None] = _ignore,
 ) -> Report:
     """Run `task` over the questions and report.
 
-    `scope` "document" looks into the question's own document, "collection" into all of the data set.
-    `settings` is everything else that decides the lines (configuration, index, versions), as JSON values. A
-    rerun keeps the lines that `out` holds and does what is missing or failed; `fresh` starts over.
+    `scope` "document" looks into the question's own document, "collection" into all of the data set that is
+    among `indexed` (names in the index; None when it holds exactly the data set). `settings` is everything
+    else that decides the lines (configuration, index, versions), as JSON values. A rerun keeps the lines that
+    `out` holds and does what is missing or failed; `fresh` starts over.
 
     Raises
     ------
@@ -71,11 +73,13 @@ def evaluate(
     identity = _identity(dataset, task, scope, settings)
     lines = {} if fresh else _resume(out, identity, dataset, task)
     _start(out, identity, lines.values())
+    collection = _collection(dataset, indexed)
     n_resumed, n_failed, start_s = len(lines), 0, time.monotonic()
     with out.open("a", encoding="utf-8") as file:
         for question in dataset.questions:
             if question.question_id not in lines:
-                line = _answer_one(task, question, _query(dataset, question, scope))
+                docs = (question.doc,) if scope == "document" else collection
+                line = _answer_one(task, question, Query(question.text, "page", Scope(docs=docs)))
                 n_failed += "error" in line
                 lines[question.question_id] = line
                 file.write(_to_json_line(line))
@@ -85,9 +89,11 @@ def evaluate(
     return make_report(task, scope, dataset.questions, lines)
 
 
-def _query(dataset: Dataset, question: Question, scope: EvalScope) -> Query:
-    docs = (question.doc,) if scope == "document" else dataset.docs
-    return Query(text=question.text, unit="page", scope=Scope(docs=docs))
+def _collection(dataset: Dataset, indexed: Collection[str] | None) -> tuple[str, ...] | None:
+    """Restriction to the data set's documents; None when the index holds no other ones."""
+    if indexed is None or dataset.docs == tuple(sorted(indexed)):
+        return None
+    return tuple(doc for doc in dataset.docs if doc in indexed)
 
 
 def _answer_one(task: Task, question: Question, query: Query) -> dict[str, Any]:
