@@ -65,5 +65,9 @@ class ModelError(DocragError):
     """A model or its endpoint failed, or answered with something that cannot be used."""
 
 
+class ModelUnavailable(ModelError):
+    """A model's endpoint cannot be reached or keeps failing: asking it for the next thing is no use."""
+
+
 class BudgetExceeded(DocragError):
     """A run reached its limit of rounds, calls, tokens, images or seconds."""

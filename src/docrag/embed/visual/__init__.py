@@ -1,0 +1,1 @@
+"""Encoders of page and region images: late interaction, or one vector an image."""

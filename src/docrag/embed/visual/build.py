@@ -1,0 +1,49 @@
+"""From options to a page encoder."""
+
+from __future__ import annotations
+
+from docrag.embed.visual.options import LocalVisualOptions, VisualEncoderOptions, VllmVisualOptions
+from docrag.protocols import PageEmbedder
+
+
+def build_page_embedder(options: VisualEncoderOptions) -> PageEmbedder:
+    """Load the page encoder that `options` describe.
+
+    Raises
+    ------
+    MissingExtra
+        The libraries of the checkpoint are not installed.
+    ModelError
+        There is no such checkpoint, it is no page encoder, or it cannot be loaded safely.
+    """
+    match options:
+        case VllmVisualOptions():
+            from docrag.embed.visual.vllm import VllmPageEmbedder
+
+            return VllmPageEmbedder(options)
+        case LocalVisualOptions():
+            return _local(options)
+
+
+def _local(options: LocalVisualOptions) -> PageEmbedder:
+    from docrag.embed.visual.checkpoint import find_checkpoint
+
+    checkpoint = find_checkpoint(
+        options.model,
+        revision=options.revision,
+        download=options.download,
+        last_token=options.pooling == "last-token",
+    )
+    match checkpoint.family.library:
+        case "last-token":
+            from docrag.embed.visual.last_token import LastTokenPageEmbedder
+
+            return LastTokenPageEmbedder(options, checkpoint)
+        case "sentence-transformers":
+            from docrag.embed.visual.sentence_images import SentenceImagesEmbedder
+
+            return SentenceImagesEmbedder(options, checkpoint)
+        case "transformers" | "colpali-engine":
+            from docrag.embed.visual.local import LocalPageEmbedder
+
+            return LocalPageEmbedder(options, checkpoint)

@@ -1,0 +1,218 @@
+"""A checkpoint of a page encoder: found, examined and identified, before anything of it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from docrag.errors import ConfigError, ModelError
+from docrag.optional import require
+
+Library = Literal["transformers", "colpali-engine", "sentence-transformers", "last-token"]
+
+_WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+"""All that is ever fetched: weights as safetensors, never as pickles, and no code."""
+
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_SAMPLE_BYTES = 1 << 16
+_N_SAMPLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Which library loads a checkpoint, by which classes (empty where the library finds them itself)."""
+
+    library: Library
+    model_class: str = ""
+    processor_class: str = ""
+
+
+def _engine(name: str, processor: str) -> tuple[str, Family]:
+    return name, Family("colpali-engine", name, processor)
+
+
+FAMILIES: Mapping[str, Family] = dict(
+    [
+        ("ColPaliForRetrieval", Family("transformers", "ColPaliForRetrieval", "ColPaliProcessor")),
+        ("ColQwen2ForRetrieval", Family("transformers", "ColQwen2ForRetrieval", "ColQwen2Processor")),
+        (
+            "ColModernVBertForRetrieval",
+            Family("transformers", "ColModernVBertForRetrieval", "ColModernVBertProcessor"),
+        ),
+        _engine("ColPali", "ColPaliProcessor"),
+        _engine("ColQwen2", "ColQwen2Processor"),
+        _engine("ColQwen2_5", "ColQwen2_5_Processor"),
+        _engine("ColQwen3", "ColQwen3Processor"),
+        _engine("ColQwen3_5", "ColQwen3_5Processor"),
+        _engine("ColIdefics3", "ColIdefics3Processor"),
+        _engine("ColModernVBert", "ColModernVBertProcessor"),
+        _engine("ColGemma3", "ColGemmaProcessor3"),
+        _engine("BiPali", "BiPaliProcessor"),
+        _engine("BiPaliProj", "BiPaliProcessor"),
+        _engine("BiQwen2", "BiQwen2Processor"),
+        _engine("BiQwen2_5", "BiQwen2_5_Processor"),
+        _engine("BiQwen3", "BiQwen3Processor"),
+        _engine("BiQwen3_5", "BiQwen3_5Processor"),
+        _engine("BiIdefics3", "BiIdefics3Processor"),
+        _engine("BiModernVBert", "BiModernVBertProcessor"),
+        _engine("BiGemma3", "BiGemmaProcessor3"),
+    ]
+)
+"""By the first entry of ``architectures`` in a checkpoint's ``config.json``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes
+    ----------
+    name
+        What was asked for, without the folders above it.
+    revision
+        The hub's commit; of a plain folder, a digest of configuration and weights.
+    processor
+        Digest of the files that turn images and texts into model input.
+    base
+        The checkpoint that a LoRA adapter changes.
+    """
+
+    name: str
+    folder: Path
+    family: Family
+    revision: str
+    processor: str
+    base: Path | None = None
+
+
+def find_checkpoint(
+    model: str, *, revision: str | None, download: bool, last_token: bool = False
+) -> Checkpoint:
+    """Find a checkpoint in a folder or the local cache, or fetch it when `download` allows that.
+
+    Raises `ModelError` when there is none, when it is no page encoder, and when its weights are pickles.
+    """
+    folder = _locate(model, revision, download)
+    adapter = _read_json(folder / "adapter_config.json")
+    base: Path | None = None
+    if adapter:
+        named = str(adapter.get("base_model_name_or_path") or "")
+        if not named:
+            raise ModelError(f"{folder}: a LoRA adapter that names no base model in adapter_config.json")
+        nearby = folder / named
+        base = nearby if nearby.is_dir() else _locate(named, adapter.get("revision"), download)
+    for place in filter(None, (folder, base)):
+        _check_weights(place)
+    family = _family(base or folder, last_token=last_token)
+    commit = folder.name if folder.parent.name == "snapshots" else ""
+    revision_parts = [commit or _digest_weights(folder)]
+    if base is not None:
+        revision_parts.append(base.name if base.parent.name == "snapshots" else _digest_weights(base))
+    return Checkpoint(
+        name=Path(model).name if Path(model).is_dir() else model,
+        folder=folder,
+        family=family,
+        revision="+".join(revision_parts),
+        processor=_digest_processor(folder, family),
+        base=base,
+    )
+
+
+def _locate(model: str, revision: str | None, download: bool) -> Path:
+    path = Path(model)
+    if path.is_dir():
+        return path.resolve()
+    if path.is_absolute() or model.startswith("."):
+        raise ConfigError(f"{model}: there is no such folder; name a checkpoint's folder or a hub model")
+    hub = require("huggingface_hub", extra="visual", purpose="page encoders")
+    try:
+        found = hub.snapshot_download(
+            model, revision=revision, local_files_only=not download, allow_patterns=list(_WANTED)
+        )
+    except (OSError, ValueError) as error:
+        hint = (
+            "check its name and the connection"
+            if download
+            else "give a folder, or allow fetching it with visual.encoder.download=true"
+        )
+        raise ModelError(
+            f"page encoder {model!r} is not in the local cache or not to be had: {hint}"
+        ) from error
+    return Path(found)
+
+
+def _family(folder: Path, *, last_token: bool) -> Family:
+    if (folder / "modules.json").is_file():
+        return Family("sentence-transformers")
+    if last_token:
+        return Family("last-token")
+    config = _read_json(folder / "config.json")
+    if not config:
+        raise ModelError(f"{folder}: no config.json, so this is no checkpoint")
+    named: Any = config.get("architectures") or ["none"]
+    family = FAMILIES.get(str(named[0]))
+    if family is None:
+        raise ModelError(
+            f"{folder}: architecture {named[0]!r} (model type {config.get('model_type')!r}) is no page "
+            f"encoder that docrag knows; expected one of {', '.join(FAMILIES)}, a sentence-transformers "
+            'model, or a vision-language model with pooling: "last-token"'
+        )
+    return family
+
+
+def _check_weights(folder: Path) -> None:
+    if any(folder.rglob("*.safetensors")):
+        return
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise ModelError(
+            f"{folder}: weights are pickled ({', '.join(pickles)}), and loading a pickle can run code; "
+            "convert them to safetensors, or choose a checkpoint that has them"
+        )
+    raise ModelError(f"{folder}: no *.safetensors in it, so the checkpoint has no weights")
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    """The object in a file, empty when there is no file."""
+    try:
+        body: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error}); fetch the checkpoint again") from error
+    return body if isinstance(body, dict) else {}
+
+
+def _digest_weights(folder: Path) -> str:
+    """Digest of config and of evenly spaced samples of the weights: all of them would take a minute."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")):
+        if path.name in ("config.json", "adapter_config.json"):
+            digest.update(path.read_bytes())
+    for path in sorted(folder.rglob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}".encode())
+        with path.open("rb") as file:
+            for i in range(_N_SAMPLES):
+                file.seek(max(size - _SAMPLE_BYTES, 0) * i // (_N_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _digest_processor(folder: Path, family: Family) -> str:
+    """Digest of everything but weights and model configuration."""
+    digest = hashlib.sha256(f"{family.library} {family.processor_class}".encode())
+    for path in _processor_files(folder):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _processor_files(folder: Path) -> Iterable[Path]:
+    skipped = ("config.json", "adapter_config.json", "generation_config.json", "model.safetensors.index.json")
+    found = [path for pattern in ("*.json", "*.txt", "*.model", "*.jinja") for path in folder.glob(pattern)]
+    return sorted(path for path in found if path.name not in skipped)

@@ -1,0 +1,65 @@
+"""What the configuration may say about the encoder of page and region images."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LocalVisualOptions(_Options):
+    """A checkpoint run in this process. Which model it is, its own configuration says, not its name.
+
+    ColPali, ColQwen2 and ColModernVBert in the form of the transformers library; every Col* and Bi* model of
+    colpali-engine, LoRA adapters included; a vision-language model whose last token is the vector
+    (`pooling`); image models of sentence-transformers.
+    """
+
+    kind: Literal["local"] = "local"
+    model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
+    revision: str | None = Field(default=None, description="commit, tag or branch on the hub")
+    device: str = Field(default="auto", description='"cpu", "cuda:0", "mps", …')
+    dtype: DType = Field(default="auto", description="bfloat16 on a GPU that has it, else float32")
+    batch_size: int = Field(default=4, ge=1, le=1024, description="halved as often as memory runs out")
+    pooling: Literal["auto", "last-token"] = Field(
+        default="auto", description='"last-token" makes an embedder of a plain vision-language model'
+    )
+    query_instruction: str = Field(
+        default="Retrieve document pages that answer the question.",
+        description="told to last-token models with every query",
+    )
+    download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
+
+
+class VllmVisualOptions(_Options):
+    """A vLLM server's ``/pooling`` endpoint with the task ``token_embed``."""
+
+    kind: Literal["vllm"] = "vllm"
+    base_url: str = "http://127.0.0.1:8000"
+    model: str | None = Field(default=None, description="None takes the one model that the server has")
+    api_key: SecretStr | None = None
+    batch_size: int = Field(default=8, ge=1, le=1024, description="requests in flight")
+    timeout_s: float = Field(default=120.0, gt=0)
+    max_retries: int = Field(default=3, ge=0, le=20)
+    image_prompt: str = Field(default="Describe the image.", description="text sent along with every image")
+    query_prefix: str = ""
+    query_suffix: str = Field(default="", description="such as ten augmentation tokens")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000")
+        if "@" in url.split("/")[2]:
+            raise ValueError("the URL holds a user name or password; give the key as api_key")
+        return url.rstrip("/").removesuffix("/v1")
+
+
+VisualEncoderOptions = Annotated[LocalVisualOptions | VllmVisualOptions, Field(discriminator="kind")]
