@@ -66,7 +66,9 @@ def verify_citations(claims: Sequence[Claim], ledger: EvidenceLedger, corpus: Co
         page, finder = pages[ref]
         match = finder.find(claim.quote, near=claim.near)
         if match.support == "none":
-            warnings.append(f"{hit.doc}, page {hit.page_no}: the quote {_shown(claim.quote)} is not on the page")
+            warnings.append(
+                f"{hit.doc}, page {hit.page_no}: the quote {_shown(claim.quote)} is not on the page"
+            )
         boxes: dict[Box, None] = {}
         for start, end in match.spans:
             boxes.update(dict.fromkeys(page.boxes_of(start, end)))

@@ -200,11 +200,11 @@ class QuoteFinder:
 
 
 def match_quote(text: str, quote: str, *, near: int | None = None) -> QuoteMatch:
-    """Find one quote in one text; see `QuoteFinder.find`.
+    r"""Find one quote in one text; see `QuoteFinder.find`.
 
     Examples
     --------
-    >>> match_quote("The eﬃcient exam-\\nple costs 12 €.", "the efficient example")
+    >>> match_quote("The eﬃcient exam-\nple costs 12 €.", "the efficient example")
     QuoteMatch(support='full', spans=((0, 21),))
     """
     return QuoteFinder(text).find(quote, near=near)
@@ -262,9 +262,9 @@ def _same_reading(quote: str, found: str) -> bool:
     for tag, a0, a1, b0, b1 in matcher.get_opcodes():
         if tag == "equal" or _reads_as("".join(ours[a0:a1]), "".join(theirs[b0:b1])):
             kept += a1 - a0
-        elif any(_is_decisive(word) for word in (*ours[a0:a1], *theirs[b0:b1])):
-            return False
-        elif tag == "replace" and any(word not in STOP_WORDS for word in ours[a0:a1]):
+        elif any(_is_decisive(word) for word in (*ours[a0:a1], *theirs[b0:b1])) or (
+            tag == "replace" and any(word not in STOP_WORDS for word in ours[a0:a1])
+        ):
             return False
     return kept >= MIN_WORDS_KEPT * max(1, len(ours))
 

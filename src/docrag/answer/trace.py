@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,14 +14,16 @@ from docrag.types import Trace, TraceStep
 class TraceBuilder:
     """Collects the steps of one run; `clock` returns seconds and is replaced in tests."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.perf_counter, trace_id: str | None = None) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.perf_counter, trace_id: str | None = None
+    ) -> None:
         self._clock = clock
         self._start = clock()
         self._id = trace_id if trace_id is not None else uuid.uuid4().hex
         self._steps: list[TraceStep] = []
 
     @contextmanager
-    def step(self, name: str) -> Iterator[dict[str, Any]]:
+    def step(self, name: str) -> Generator[dict[str, Any]]:
         """Time a block as one step; what the block puts into the yielded dict becomes the step's detail.
 
         The step is recorded when the block raises, too.

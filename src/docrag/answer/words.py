@@ -7,24 +7,35 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text, for lists that are easier to read as one."""
+    return frozenset(text.split())
+
+
 NEGATIONS = frozenset({"no", "not", "nor", "none", "never", "without", "cannot", "neither", "n't", "except"})
 
-STOP_WORDS = frozenset(
-    """a about after all also an and any are as at be because been being both but by can could did do does
-    doing during each for from had has have having he her hers here him his how i if in into is it its itself
-    just may me might more most much must my of on once only or other our out over own same she should so some
-    such than that the their theirs them then there these they this those through to too under until up upon
-    us very was we were what when where which while who whom whose why will with would you your yours""".split()
+STOP_WORDS = word_set(
+    """
+    a about after all also an and any are as at be because been being both but by can could did do does
+    doing during each for from had has have having he her hers here him his how i if in into is it its
+    itself just may me might more most much must my of on once only or other our out over own same she
+    should so some such than that the their theirs them then there these they this those through to too
+    under until up upon us very was we were what when where which while who whom whose why will with would
+    you your yours
+    """
 )
 """English function words; negations are not among them, since they carry meaning."""
 
-QUESTION_WORDS = frozenset(
-    """according answer answers ask asked based brief briefly called contain contained contains describe
-    described directly document documents enumerate find following format give given identify include included
-    including introduced list listed mention mentioned mentions name named names paper please present presented
-    provide provided question refer refers related report reported respectively return round say says section
-    show showed shown shows slide slides specify state stated tell text total use used using value various
-    write written integer float string decimal decimals places""".split()
+QUESTION_WORDS = word_set(
+    """
+    according answer answers ask asked based brief briefly called contain contained contains describe
+    described directly document documents enumerate find following format give given identify include
+    included including introduced list listed mention mentioned mentions name named names paper please
+    present presented provide provided question refer refers related report reported respectively return
+    round say says section show showed shown shows slide slides specify state stated tell text use used
+    using value various write written integer float string decimal decimals places
+    """
 )
 """Words by which questions ask, which seldom stand in the passage that answers."""
 

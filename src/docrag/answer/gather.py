@@ -1,0 +1,175 @@
+"""Gathers possible answers: retrieve pages, look at them, run every finder."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from docrag.answer.candidates import Candidate, Finder, Task
+from docrag.answer.evidence import EvidenceLedger
+from docrag.answer.find_arithmetic import find_arithmetic
+from docrag.answer.find_choices import find_choices
+from docrag.answer.find_counts import find_counts, find_pages
+from docrag.answer.find_lists import find_lists
+from docrag.answer.find_phrases import find_extremes, find_phrases
+from docrag.answer.find_ratios import find_ratios, find_statement_lines
+from docrag.answer.find_values import find_values
+from docrag.answer.question_type import Question
+from docrag.answer.view import PageView, TermWeights
+from docrag.protocols import Corpus
+from docrag.types import Hit, PageRef, Query, Scope, UnitRef
+
+FINDERS: tuple[Finder, ...] = (
+    find_ratios,
+    find_statement_lines,
+    find_values,
+    find_arithmetic,
+    find_counts,
+    find_pages,
+    find_choices,
+    find_phrases,
+    find_extremes,
+    find_lists,
+)
+MAX_DOCUMENT_PAGES = 120
+"""Pages of one document that are read for questions about all of it; a longer one is not counted over."""
+SIMILAR_SPELLING = 0.85
+"""Likeness (`difflib`) from which a name of the question is taken for a misspelled one of the page."""
+_EVIDENCE_CHARS = 2000
+
+
+class Hits(Protocol):
+    """What a search returns."""
+
+    @property
+    def hits(self) -> Sequence[Hit]:
+        """Best first."""
+        ...
+
+
+class Search(Protocol):
+    """Retrieval, as answering needs it: the `search` method of a retrieval stage."""
+
+    def __call__(self, query: Query, *, k: int) -> Hits:
+        """At most `k` units of ``query.unit`` within ``query.scope``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Pages and candidates for one question; `missing_names` it names, but no document in scope does."""
+
+    question: Question
+    views: Sequence[PageView]
+    candidates: Sequence[Candidate]
+    weights: TermWeights
+    missing_names: tuple[str, ...] = ()
+
+
+class Gatherer:
+    """Runs retrieval and all finders for one question against one ledger."""
+
+    def __init__(self, corpus: Corpus, search: Search, *, n_pages: int, ledger: EvidenceLedger) -> None:
+        self._corpus = corpus
+        self._search = search
+        self._n_pages = n_pages
+        self._ledger = ledger
+        self._views: dict[PageRef, PageView] = {}
+
+    def gather(self, question: Question, query: Query) -> Gathered:
+        """Retrieve pages for the question and collect every finder's candidates."""
+        views = self._with_named_pages(
+            question, self._retrieve(question.body, query.scope, self._n_pages), query.scope
+        )
+        scope = query.scope
+        weights = self._weigh(question, scope)
+        task = Task(
+            question,
+            views,
+            weights,
+            look_up=lambda text: self._retrieve(text, scope, self._n_pages),
+            all_pages=lambda: self._all_pages(views, scope),
+        )
+        candidates = [c for finder in FINDERS for c in finder(task)] if views else []
+        if any(c.method == "arithmetic" for c in candidates):  # the numbers themselves are not the answer
+            candidates = [c for c in candidates if c.method != "number"]
+        return Gathered(question, views, candidates, weights, _missing_names(question, views, weights))
+
+    def _retrieve(self, text: str, scope: Scope, k: int) -> list[PageView]:
+        hits = self._search(Query(text, unit="page", scope=scope), k=k).hits
+        return [self._view(hit, rank) for rank, hit in enumerate(hits, 1)]
+
+    def _view(self, hit: Hit, rank: int) -> PageView:
+        ref = hit.unit.page
+        if ref not in self._views:
+            page = self._corpus.page(ref)
+            evidence = self._ledger.issue(replace(hit, unit=hit.unit.as_page), page.text[:_EVIDENCE_CHARS])
+            self._views[ref] = PageView(page, evidence, rank=rank)
+        return self._views[ref]
+
+    def _with_named_pages(self, question: Question, views: list[PageView], scope: Scope) -> list[PageView]:
+        """Add the pages that the question names, by printed label, by number or by place, in front."""
+        documents = self._corpus.select(scope)
+        doc = next(
+            (d for d in documents if len(documents) == 1 or (views and d.doc_id == views[0].page_ref.doc_id)),
+            None,
+        )
+        if doc is None or not (question.pages or question.positions):
+            return views
+        labels = self._corpus.page_labels(doc.doc_id)
+        by_label = {label: page_no for page_no, label in labels.items()}
+        numbers = [by_label[str(n)] for n in question.pages if str(n) in by_label]
+        numbers += [n for n in question.pages if n in labels]
+        numbers += [n if n > 0 else doc.n_pages + 1 + n for n in question.positions]
+        named: list[PageView] = []
+        for page_no in dict.fromkeys(numbers):
+            if page_no in labels and scope.allows_page(page_no):
+                unit = UnitRef(doc.doc, page_no, 0, doc.doc_id)
+                known = next((v for v in views if v.page_ref == unit.page), None)
+                hit = Hit(unit=unit, page_label=labels[page_no], score=0.0, sources={}, snippet="")
+                view = known or self._view(hit, 1)
+                view.is_named = True
+                named.append(view)
+        return named + [v for v in views if v not in named]
+
+    def _all_pages(self, views: Sequence[PageView], scope: Scope) -> list[PageView]:
+        """Every page of the best page's document, unless it is longer than `MAX_DOCUMENT_PAGES`."""
+        if not views:
+            return []
+        best = views[0].evidence.hit.unit
+        labels = self._corpus.page_labels(best.doc_id)
+        if len(labels) > MAX_DOCUMENT_PAGES:
+            return []
+        pages: list[PageView] = []
+        for page_no, label in sorted(labels.items()):
+            if scope.allows_page(page_no):
+                unit = UnitRef(best.doc, page_no, 0, best.doc_id)
+                hit = Hit(unit=unit, page_label=label, score=0.0, sources={}, snippet="")
+                pages.append(self._view(hit, len(views) + 1))
+        return pages
+
+    def _weigh(self, question: Question, scope: Scope) -> TermWeights:
+        """Count in how many pages in scope each word of the question stands."""
+        n_pages = sum(d.n_pages_indexed for d in self._corpus.select(scope))
+        words = {t.stem: t.text for t in (*question.content, *question.entities)}
+        counts = {
+            stem: len(self._corpus.search_text(word, unit="page", scope=scope, k=max(1, n_pages)))
+            for stem, word in words.items()
+        }
+        return TermWeights(n_pages, counts)
+
+
+def _missing_names(question: Question, views: Sequence[PageView], weights: TermWeights) -> tuple[str, ...]:
+    """Names and codes of the question that no page in scope has, not even in a similar spelling."""
+    missing: list[str] = []
+    for token in question.entities:
+        if token.stem not in weights.missing:
+            continue
+        similar = token.stem.isalpha() and any(
+            difflib.get_close_matches(token.stem, view.stems, 1, SIMILAR_SPELLING) for view in views
+        )
+        if not similar:
+            missing.append(token.text)
+    return tuple(dict.fromkeys(missing))
