@@ -41,7 +41,7 @@ demo: demo/samples/.made  ## Index four sample PDFs, ask three questions, write 
 	@echo
 	@$(DOCRAG) ask 'What was the net revenue in 2025?' --index demo/samples/.docrag --html demo/answer.html
 	@echo
-	@$(DOCRAG) ask 'How many pieces were rejected in the incoming inspection?' --index demo/samples/.docrag
+	@$(DOCRAG) ask 'What share of riders asked for a longer range?' --index demo/samples/.docrag
 	@echo
 	@echo 'The next one stands in none of the documents:'
 	@$(DOCRAG) ask 'Which bank holds the pension fund of Larkfield Cycles?' --index demo/samples/.docrag
