@@ -130,6 +130,15 @@ class WriterLock:
         )
 
 
+def holder(index: Path) -> Owner | None:
+    """Return who writes to the index now, as far as its record tells; None when nobody does."""
+    path = index / FILE_NAME
+    owner = _read_owner(path)
+    if owner is None or not owner.is_alive(heartbeat_age_s=time.time() - path.stat().st_mtime):
+        return None
+    return owner
+
+
 def _lock(descriptor: int) -> bool | None:
     """Lock the file: True when locked, None when someone else has it, False where locks do not work."""
     try:
