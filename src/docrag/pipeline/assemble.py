@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-
+from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.stage import RetrievalStage
+from docrag.store import drafts
 from docrag.store.reader import IndexReader
 
 
 def build_retrieval(corpus: IndexReader, embedder: TextEmbedder | None, settings: Settings) -> RetrievalStage:
-    """Return the stage that `settings` describe; raise EncoderMismatch when its vectors are not the index's."""
+    """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's."""
     if embedder is not None and "dense" in settings.retrieval.retrievers:
         corpus.check_encoder(embedder.identity)
     return build_retrieval_stage(corpus, embedder, settings.retrieval)
 
 
 def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:
-    """Return the answerer that `settings` describe."""
-    from docrag.answer.extractive import ExtractiveAnswerer
+    """Return the answerer that `settings` describe; files whose indexing was interrupted count as unread."""
 
-    return ExtractiveAnswerer(corpus, stage.search, settings.answer)
+    def unfinished() -> list[str]:
+        return [f"the file with id {draft.doc_id[:12]}…" for draft in drafts.read_all(corpus.path)]
+
+    return ExtractiveAnswerer(corpus, stage.search, settings.answer, unfinished=unfinished)

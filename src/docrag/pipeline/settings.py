@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from docrag.answer.options import ExtractiveOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
 from docrag.retrieve.options import RetrievalOptions
@@ -17,3 +18,4 @@ class Settings(BaseModel):
     ingest: IngestOptions = IngestOptions()
     embed: TextEncoderOptions = MiniLmOptions()
     retrieval: RetrievalOptions = RetrievalOptions()
+    answer: ExtractiveOptions = ExtractiveOptions()
