@@ -24,7 +24,7 @@ _TABLE = re.compile(_TABLE_WORDS, re.IGNORECASE)
 _MAX_CAPTION_WORDS = 120
 # A caption stands next to its picture: this share of the page's height away at most.
 _MAX_GAP_SHARE = 0.08
-_WRONG_KIND_PT = 40.0
+_WRONG_KIND_PT = 80.0  # more than any gap: the other kind only where the right one is not near
 _TARGETS = ("picture", "table")
 
 

@@ -22,8 +22,10 @@ _BACKGROUND_COVER = 0.85
 _MAX_BACKGROUND_WORDS = 30
 # Pictures this close to each other are parts of one: producers cut images into strips and tiles.
 _TILE_GAP_PT = 2.0
-# An image whose grey levels differ less has nothing printed on it (JPEG noise stays below 2).
-_MIN_GREY_DEVIATION = 3.0
+# Grey levels between neighbouring pixels at the edge of a letter; JPEG noise stays below 10.
+_MIN_CONTRAST = 20.0
+# Changes along a row of pixels: each stroke of a letter makes two, a frame makes four.
+_MIN_CHANGES = 5
 # An OCR word that a word of the text layer covers this much has been read already.
 _SAME_WORD = 0.4
 _MAX_TILES = 300
@@ -96,10 +98,14 @@ def read_boxes(
 
 
 def is_blank(image: RgbImage) -> bool:
-    """Whether nothing is printed on the image."""
-    step = max(1, min(image.shape[:2]) // 200)
-    grey = image[::step, ::step].mean(axis=2)
-    return bool(np.std(grey) < _MIN_GREY_DEVIATION)
+    """Whether no row and no column of pixels changes often enough for a word of two letters.
+
+    Plain areas, gradients, frames and rules are blank in this sense.
+    """
+    grey = image.mean(axis=2, dtype=np.float32)
+    across = np.abs(np.diff(grey, axis=1)) > _MIN_CONTRAST
+    down = np.abs(np.diff(grey, axis=0)) > _MIN_CONTRAST
+    return not ((across.sum(axis=1) >= _MIN_CHANGES).any() or (down.sum(axis=0) >= _MIN_CHANGES).any())
 
 
 def _page_words(

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from docrag.geometry import Box
+from docrag.ingest.chunks import chunks_of
+from docrag.types import Chunk, Region, RegionKind, Table, Word
+
+
+def chunked(
+    *parts: tuple[RegionKind, str], captions: dict[int, int] | None = None
+) -> tuple[str, tuple[Chunk, ...]]:
+    """Chunks of regions one below the other; a table's text has cells parted by tabs, rows by line ends."""
+    text = ""
+    words: list[Word] = []
+    regions: list[Region] = []
+    partner = dict(captions or {})
+    partner.update({b: a for a, b in partner.items()})
+    y = 0.0
+    for order, (kind, body) in enumerate(parts):
+        text += "\n\n" if text else ""
+        start, top = len(text), y
+        rows: list[tuple[str, ...]] = []
+        boxes: list[tuple[Box, ...]] = []
+        for i, line in enumerate(body.split("\n")):
+            text += "\n" if i else ""
+            row_boxes: list[Box] = []
+            for j, cell in enumerate(line.split("\t")):
+                text += " " if j else ""
+                for k, one in enumerate(cell.split()):
+                    text += " " if k else ""
+                    box = Box(100 * j, y, 100 * j + 50, y + 10)
+                    words.append(Word(len(text), len(text) + len(one), box, len(rows), False))
+                    text += one
+                row_boxes.append(Box(100 * j, y, 100 * j + 50, y + 10))
+            rows.append(tuple(line.split("\t")))
+            boxes.append(tuple(row_boxes))
+            y += 12
+        table = Table(tuple(rows), tuple(boxes)) if kind == "table" else None
+        box = Box(0, top, 500, y)
+        regions.append(Region(order, kind, box, start, len(text), table, partner.get(order)))
+        y += 10
+    return text, chunks_of(text, words, regions)
+
+
+def sentences(n: int, word: str = "water") -> str:
+    """`n` sentences of ten words."""
+    return " ".join(f"The {word} rose by {i} feet in the long winter." for i in range(n))
+
+
+def test_a_heading_goes_along_with_its_text() -> None:
+    text, (chunk,) = chunked(("section-header", "2. Findings"), ("text", "The river rose."))
+    assert chunk.text == "2. Findings\nThe river rose."
+    assert chunk.heading == "2. Findings"
+    assert chunk.kind == "text"
+    assert text[chunk.start : chunk.end] == "2. Findings\n\nThe river rose."
+    assert chunk.region_orders == (0, 1)
+    assert chunk.boxes == (Box(0, 0, 500, 12), Box(0, 22, 500, 34))
+
+
+def test_every_part_of_a_section_carries_its_heading() -> None:
+    _, chunks = chunked(
+        ("section-header", "Findings"), ("text", sentences(15)), ("text", sentences(15, "ice"))
+    )
+    assert len(chunks) == 2
+    assert [chunk.text.splitlines()[0] for chunk in chunks] == ["Findings", "Findings"]
+    assert chunks[1].region_orders == (2,)
+
+
+def test_short_neighbours_are_joined_and_long_texts_cut_at_sentences() -> None:
+    _, (one,) = chunked(("text", sentences(2)), ("list-item", "• gate"), ("text", sentences(3)))
+    assert one.region_orders == (0, 1, 2)
+    text, chunks = chunked(("text", sentences(50)))
+    assert all(len(chunk.text.split()) <= 180 for chunk in chunks)
+    assert all(chunk.text.endswith(".") and chunk.text.startswith("The") for chunk in chunks)
+    assert " ".join(chunk.text for chunk in chunks) == text
+
+
+def test_text_without_sentences_is_cut_between_words() -> None:
+    _, chunks = chunked(("text", " ".join(f"w{i}" for i in range(1000))))
+    assert all(100 <= len(chunk.text.split()) <= 180 for chunk in chunks)
+    assert " ".join(chunk.text for chunk in chunks).split() == [f"w{i}" for i in range(1000)]
+
+
+def test_a_new_heading_starts_a_chunk_unless_the_one_before_is_short() -> None:
+    _, slides = chunked(
+        ("section-header", "Cost"), ("text", "Too high."), ("section-header", "Time"), ("text", "Too long.")
+    )
+    assert [chunk.text for chunk in slides] == ["Cost\nToo high.\nTime\nToo long."]
+    _, report = chunked(
+        ("section-header", "Cost"), ("text", sentences(5)), ("section-header", "Time"), ("text", "x")
+    )
+    assert [chunk.heading for chunk in report] == ["Cost", "Time"]
+
+
+def test_a_table_is_a_chunk_with_its_caption_as_markdown() -> None:
+    text, chunks = chunked(
+        ("text", "Before it."),
+        ("caption", "Table 3: Rain"),
+        ("table", "Station\tRain\nAlder\t120"),
+        ("text", "After it."),
+        captions={1: 2},
+    )
+    assert [chunk.kind for chunk in chunks] == ["text", "table", "text"]
+    table = chunks[1]
+    assert table.text == "Table 3: Rain\n| Station | Rain |\n| --- | --- |\n| Alder | 120 |"
+    assert text[table.start : table.end] == "Table 3: Rain\n\nStation Rain\nAlder 120"
+    assert table.region_orders == (1, 2)
+
+
+def test_a_long_table_is_cut_between_rows_and_repeats_its_header() -> None:
+    rows = "\n".join(f"Station {i}\tone two three four five six" for i in range(60))
+    text, chunks = chunked(("table", f"Name\tRemarks\n{rows}"))
+    assert len(chunks) > 2
+    assert all(chunk.text.startswith("| Name | Remarks |\n| --- | --- |\n") for chunk in chunks)
+    stations = [line for chunk in chunks for line in chunk.text.splitlines() if "Station" in line]
+    assert [line.split("|")[1].strip() for line in stations] == [f"Station {i}" for i in range(60)]
+    assert all(a.end < b.start for a, b in pairwise(chunks))
+    assert text[chunks[1].start :].startswith("Station")
+    assert chunks[1].boxes[0].y0 > chunks[0].boxes[0].y1
+
+
+def test_a_picture_is_a_chunk_with_its_words_and_caption() -> None:
+    _, chunks = chunked(
+        ("section-header", "The harbour"),
+        ("picture", "Tide at seven"),
+        ("caption", "Figure 2: The gauge"),
+        ("text", "It is old."),
+        captions={2: 1},
+    )
+    assert [chunk.kind for chunk in chunks] == ["picture", "text"]
+    assert chunks[0].text == "The harbour\nTide at seven\nFigure 2: The gauge"
+    assert chunks[1].text == "The harbour\nIt is old."
+    assert chunks[1].region_orders == (3,)
+
+
+def test_a_picture_without_words_or_caption_is_no_chunk() -> None:
+    _, chunks = chunked(("text", "Before."), ("picture", ""), ("text", "After."))
+    assert [chunk.region_orders for chunk in chunks] == [(0, 2)]
+
+
+def test_headers_and_footers_are_in_no_chunk() -> None:
+    _, chunks = chunked(("page-header", "Yearbook"), ("text", "The river."), ("page-footer", "17"))
+    assert [chunk.text for chunk in chunks] == ["The river."]
+
+
+def test_a_heading_alone_is_a_chunk() -> None:
+    _, (chunk,) = chunked(("section-header", "Part Two"), ("section-header", "The Sea"))
+    assert chunk.kind == "section-header"
+    assert chunk.text == "Part Two\nThe Sea"
+
+
+def test_words_broken_at_line_ends_are_joined() -> None:
+    _, (chunk,) = chunked(("text", "the infor-\nmation"))
+    assert chunk.text == "the information"
