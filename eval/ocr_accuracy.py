@@ -27,39 +27,10 @@ PAGE_PT = (595, 842)
 MARGIN_PT = 50
 FONTS = ("helv", "tiro", "cour", "hebo", "tiit")
 SIZES_PT = (8, 9, 10, 11, 12, 16)
-NOUNS = [
-    "revenue",
-    "market",
-    "share",
-    "growth",
-    "customer",
-    "segment",
-    "region",
-    "survey",
-    "household",
-    "policy",
-]
-NOUNS += [
-    "energy",
-    "network",
-    "battery",
-    "warranty",
-    "supplier",
-    "inventory",
-    "dividend",
-    "goodwill",
-    "equity",
-]
-NOUNS += [
-    "amortization",
-    "shareholder",
-    "forecast",
-    "appendix",
-    "methodology",
-    "sample",
-    "margin",
-    "workflow",
-]
+NOUNS = """
+    revenue market share growth customer segment region survey household policy energy network battery
+    warranty supplier inventory dividend goodwill equity amortization shareholder forecast appendix methodology margin
+"""
 VERBS = [
     "rose",
     "fell",
@@ -86,10 +57,10 @@ def sentence(rng: random.Random) -> str:
             f"{rng.randint(2, 40)} of {rng.randint(41, 900)}",
         ]
     )
-    a, b, c = rng.sample(NOUNS, 3)
+    a, b, c = rng.sample(NOUNS.split(), 3)
     return (
         f"The {a} of {rng.choice(['low', 'high', 'our', 'its'])} {b} {rng.choice(VERBS)} to {number}, "
-        f"{rng.choice(LINKS)} {c} {rng.choice(VERBS)} in the {rng.choice(NOUNS)}."
+        f"{rng.choice(LINKS)} {c} {rng.choice(VERBS)} in the {rng.choice(NOUNS.split())}."
     )
 
 
@@ -171,7 +142,7 @@ def edit_distance(left: str, right: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pages", type=int, default=2, help="pages per degradation")
     parser.add_argument("--dpi", type=float, default=150)
     parser.add_argument("--dense", action="store_true")

@@ -7,6 +7,7 @@ A "document" is a text file: one line per page, and each line says what reading 
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import errno
 import os
 import signal
@@ -18,7 +19,7 @@ import numpy as np
 
 from docrag.errors import IngestError
 from docrag.geometry import Box
-from docrag.protocols import RawPage, RgbImage
+from docrag.protocols import PageSource, RawPage, RgbImage
 from docrag.types import Chunk, Document, OutlineEntry, Page, PageFailure, Reason
 
 
@@ -103,7 +104,8 @@ class FaultyReader:
             raise IngestError(Reason.ZERO_PAGES, "no page")
         return FaultySource(path, lines)
 
-    def read(self, source: FaultySource, page_no: int) -> Page:
+    def read(self, source: PageSource, page_no: int) -> Page:
+        assert isinstance(source, FaultySource)
         deed = source.deeds[page_no - 1]
         do(deed, source.path)
         return make_page(page_no, f"{deed} on {page_no}")
@@ -179,18 +181,12 @@ class MemoryWriter:
         moved = {new: self.committed.pop(old) for old, new in names.items()}
         assert not moved.keys() & self.committed.keys()
         for new, document in moved.items():
-            self.committed[new] = replace_fields(document, doc=new)
+            self.committed[new] = dataclasses.replace(document, doc=new)
 
     def update_file(self, doc: str, *, size_bytes: int, mtime_ns: int, aliases: Sequence[str]) -> None:
-        self.committed[doc] = replace_fields(
+        self.committed[doc] = dataclasses.replace(
             self.committed[doc], size_bytes=size_bytes, mtime_ns=mtime_ns, aliases=tuple(aliases)
         )
 
     def finish(self, *, keep_drafts: object = None) -> None:
         self.n_finished += 1
-
-
-def replace_fields(document: Document, **changes: object) -> Document:
-    from dataclasses import replace
-
-    return replace(document, **changes)  # pyright: ignore[reportArgumentType]
