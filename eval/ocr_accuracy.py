@@ -29,7 +29,8 @@ FONTS = ("helv", "tiro", "cour", "hebo", "tiit")
 SIZES_PT = (8, 9, 10, 11, 12, 16)
 NOUNS = """
     revenue market share growth customer segment region survey household policy energy network battery
-    warranty supplier inventory dividend goodwill equity amortization shareholder forecast appendix methodology margin
+    warranty supplier inventory dividend goodwill equity amortization shareholder forecast
+    appendix methodology margin
 """
 VERBS = [
     "rose",
