@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from docrag.types import Answer
 
 QUOTE_CHARS = 400
-MAX_LOOKED_AT = 5
 
 
 def ask(
@@ -102,14 +101,20 @@ def print_answer(output: Output, answer: Answer) -> None:
         output.print(Text(f"\n[{citation.n}] {printable(where)}{doubt[citation.support]}", style="cyan"))
         if quote := one_line(citation.quote, limit=QUOTE_CHARS):
             output.print(Text(f"    “{quote}”"))
-    looked_at = list(
-        dict.fromkeys(place(e.hit.doc, e.hit.page_no, e.hit.page_label) for e in answer.evidence)
-    )
-    if looked_at:
-        more = len(looked_at) - MAX_LOOKED_AT
-        shown = "; ".join(looked_at[:MAX_LOOKED_AT]) + (f"; and {more} more" if more > 0 else "")
+    if answer.evidence:
         confidence = f", confidence {answer.confidence:.2f}" if answer.confidence is not None else ""
-        note = f"\nLooked at {shown}  ({answer.usage.elapsed_s:.2f} s{confidence})"
+        note = f"\nLooked at {looked_at(answer)}  ({answer.usage.elapsed_s:.2f} s{confidence})"
         output.print(Text(printable(note), style="dim"))
     for warning in answer.warnings:
         output.warn(f"warning: {warning}")
+
+
+def looked_at(answer: Answer) -> str:
+    """Pages that were read, best first, by document: ``a.pdf, pages 4, 2; b.pdf, page 1``."""
+    pages: dict[str, dict[int, None]] = {}
+    for evidence in answer.evidence:
+        pages.setdefault(evidence.hit.doc, {})[evidence.hit.page_no] = None
+    return "; ".join(
+        f"{doc}, page{'s' if len(page_nos) > 1 else ''} {', '.join(map(str, page_nos))}"
+        for doc, page_nos in pages.items()
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from docrag.cli.options import ConfigOption, IndexOption, JsonOption, QuietOption, SetOption
 from docrag.cli.output import Output
 
-
 MAX_NAME_WIDTH = 60
 
 

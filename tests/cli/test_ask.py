@@ -1,0 +1,186 @@
+"""`docrag ask` and `docrag search`: what people see, and the JSON that programs read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from tests.cli.cli_support import FAST, write_reports
+
+from docrag.cli.ask import looked_at, print_answer
+from docrag.cli.output import Output
+from docrag.types import (
+    NOT_ANSWERABLE,
+    Abstention,
+    Answer,
+    Citation,
+    Evidence,
+    Hit,
+    SourceScore,
+    Trace,
+    UnitRef,
+    Usage,
+)
+
+
+def evidence(evidence_id: str, doc: str, page_no: int, label: str = "") -> Evidence:
+    hit = Hit(UnitRef(doc, page_no, 1, "d" * 32), label, 1.0, {"bm25": SourceScore(1, 2.0)}, "snippet")
+    return Evidence(evidence_id, hit, "text")
+
+
+def answer(**changes) -> Answer:
+    citation = Citation(1, "E1", "a.pdf", "d" * 32, 3, "iv", (), (600, 800), "the quote", "full")
+    values = {
+        "question": "q",
+        "text": "42",
+        "abstained": False,
+        "reason": None,
+        "citations": (citation,),
+        "evidence": (evidence("E1", "a.pdf", 3), evidence("E2", "b.pdf", 1), evidence("E3", "a.pdf", 2)),
+        "usage": Usage(elapsed_s=0.25),
+        "warnings": (),
+        "trace": Trace("t"),
+        "confidence": 0.5,
+        **changes,
+    }
+    return Answer(**values)
+
+
+def test_an_answer_is_printed_with_places_quotes_and_what_was_looked_at(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    print_answer(Output(), answer(warnings=("b.pdf: 1 page could not be read",)))
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "42",
+        "",
+        "[1] a.pdf, page 3 (label iv)",
+        "    “the quote”",
+        "",
+        "Looked at a.pdf, pages 3, 2; b.pdf, page 1  (0.25 s, confidence 0.50)",
+    ]
+    assert err == "warning: b.pdf: 1 page could not be read\n"
+
+
+@pytest.mark.parametrize("reason", Abstention)
+def test_an_abstention_says_why(capsys, reason):
+    print_answer(Output(), answer(text=NOT_ANSWERABLE, abstained=True, reason=reason, citations=()))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Not answerable"
+    assert lines[1].endswith(".")
+
+
+def test_a_doubtful_quote_is_marked(capsys):
+    doubtful = replace(answer().citations[0], support="none")
+    print_answer(Output(), answer(citations=(doubtful,)))
+    assert "(quote not found on the page)" in capsys.readouterr().out
+
+
+def test_text_of_documents_cannot_command_the_terminal(capsys):
+    print_answer(Output(), answer(text="\x1b[2J[bold]x[/bold]\u202e"))
+    assert capsys.readouterr().out.splitlines()[0] == "\ufffd[2J[bold]x[/bold]\ufffd"
+
+
+def test_looked_at_names_every_page_once():
+    twice = (evidence("E1", "a.pdf", 3), evidence("E2", "a.pdf", 3))
+    assert looked_at(answer(evidence=twice)) == "a.pdf, page 3"
+
+
+# ── the commands over a real index ───────────────────────────────────────────────────────────────────────
+
+
+def test_search_prints_places_and_snippets(docrag, reports):
+    result = docrag("search", "chief executive", "--index", reports / ".docrag", "--explain", *FAST)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert re.match(r" 1\. report\.pdf, page 2  -?\d", lines[0])
+    assert "Lindqvist" in lines[1] or "chief executive" in lines[1]
+    assert "Ranks and scores by retriever" in result.out
+    assert "bm25" in result.out
+
+
+def test_search_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
+    command = ["search", "chief executive", "--index", reports / ".docrag", "--json", *FAST]
+    page = docrag(*command)
+    assert set(page.json) == {"query", "hits"}
+    hit = page.json["hits"][0]
+    assert {"doc", "doc_id", "page", "page_label", "region", "score", "snippet", "sources"} <= set(hit)
+    assert (hit["doc"], hit["page"], hit["region"]) == ("report.pdf", 2, None)
+    assert set(hit["sources"]["bm25"]) == {"rank", "score"}
+    region = docrag(*command, "--unit", "region", "-k", "1", "--explain").json
+    assert len(region["hits"]) == 1
+    assert set(region["hits"][0]["region"]) == {"id", "kind", "box"}
+    assert len(region["hits"][0]["region"]["box"]) == 4
+    assert "bm25" in [step["name"] for step in region["explain"]["steps"]]
+
+
+def test_search_keeps_to_documents_and_pages(docrag, reports):
+    command = ["search", "pasta company copper", "--index", reports / ".docrag", "--json", *FAST]
+    assert {hit["doc"] for hit in docrag(*command, "--doc", "sub/*").json["hits"]} == {"sub/notes.pdf"}
+    pages = docrag(*command, "--doc", "report.pdf", "--pages", "2-3").json["hits"]
+    assert {hit["page"] for hit in pages} <= {2, 3}
+    unknown = docrag(*command[:-1], "--doc", "reprot.pdf", *FAST)
+    assert unknown.code == 1
+    assert "report.pdf" in unknown.err
+
+
+def test_ask_indexes_first_and_says_what_it_did(docrag, tmp_path):
+    folder = write_reports(tmp_path / "reports")
+    first = docrag("ask", "Who is the chief executive?", folder, *FAST)
+    assert first.code == 0
+    assert "2 indexed" in first.err
+    second = docrag("ask", "Who is the chief executive?", folder, *FAST)
+    assert "2 unchanged" in second.err
+    assert first.out.splitlines()[0] == second.out.splitlines()[0]
+
+
+def test_ask_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
+    result = docrag("ask", "What was the revenue in 2023?", "--index", reports / ".docrag", "--json", *FAST)
+    values = result.json
+    assert {
+        "question", "answer", "abstained", "reason", "citations", "evidence", "usage", "warnings", "trace_id",
+    } <= set(values)  # fmt: skip
+    for citation in values["citations"]:
+        assert {"n", "doc", "doc_id", "page", "page_label", "boxes", "page_size", "quote", "support"} <= set(
+            citation
+        )
+    assert "trace" not in values
+
+
+def test_ask_without_anything_to_go_by_abstains_and_exits_with_0(docrag, reports):
+    command = ["ask", "Which bank holds the pension fund?", "--index", reports / ".docrag", *FAST]
+    values = docrag(*command, "--json", "--explain").json
+    assert values["abstained"]
+    assert (values["answer"], values["reason"]) == ("Not answerable", "not_in_documents")
+    assert values["trace"]
+    assert docrag(*command).out.startswith("Not answerable\n")
+
+
+def test_ask_about_a_path_looks_only_there(docrag, reports):
+    options = ["--index", reports / ".docrag", "--json", *FAST]
+    result = docrag("ask", "Who is the chief executive?", reports / "sub", *options)
+    assert {item["doc"] for item in result.json["evidence"]} <= {"sub/notes.pdf"}
+
+
+def test_ask_writes_a_report_with_a_picture(docrag, reports, tmp_path):
+    options = ["--set", "answer.threshold=0"]  # answer whatever comes first
+    result = docrag("ask", "What was the revenue in 2023?", reports, "--html", "out.html", *FAST, *options)
+    assert result.code == 0
+    html = (tmp_path / "out.html").read_text("utf-8")
+    assert "report.pdf" in html
+    assert html.count("data:image/jpeg;base64,") >= 1
+    assert "No picture" not in html
+
+
+def test_a_report_about_a_file_that_is_gone_says_so(docrag, reports, tmp_path):
+    (reports / "report.pdf").unlink()
+    options = ["--set", "answer.threshold=0", "--index", reports / ".docrag", "--html", "out.html"]
+    assert docrag("ask", "What was the revenue in 2023?", *FAST, *options).code == 0
+    assert "No picture: report.pdf is not where it was indexed" in (tmp_path / "out.html").read_text("utf-8")
+
+
+def test_a_report_that_cannot_be_written_is_an_error(docrag, reports):
+    options = ["--index", reports / ".docrag", "--html", "no/such/folder/out.html"]
+    result = docrag("ask", "What was the revenue in 2023?", *FAST, *options)
+    assert result.code == 3
+    assert "the report cannot be written" in result.err
