@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import NamedTuple
 
 from docrag.geometry import Box
@@ -42,32 +43,35 @@ def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None =
     if not pieces:
         return Snippet(start, start, "", ())
     asked = [_stem(word) for word in _WORD.findall(words_query(question))]
-    frequency = Counter(_stem(word) for word in _WORD.findall(page.text[start:end]))
-    worth = {word: 1 / (1 + math.log(frequency[word])) for word in set(asked) if word in frequency}
-    asked_pairs = set(itertools.pairwise(asked))
     stems = [[_stem(word) for word in _WORD.findall(page.text[a:b])] for a, b in pieces]
+    frequency = Counter(itertools.chain.from_iterable(stems))
+    worth = {word: 1 / (1 + math.log(frequency[word])) for word in asked if word in frequency}
+    for pair in itertools.pairwise(asked):
+        if pair[0] in worth and pair[1] in worth:
+            worth[" ".join(pair)] = PAIR_BONUS * min(worth[pair[0]], worth[pair[1]])
+    found = [_found(words, worth) for words in stems]
 
     best, best_key = (0, 1), (0.0, 0)
-    for i in range(len(pieces) if worth else 0):
-        j = i + 1
-        words = list(stems[i])
-        while True:
-            # Among windows that hold the same, the shortest and first.
-            key = (round(_value(words, worth, asked_pairs), 6), pieces[i][0] - pieces[j - 1][1])
-            if key > best_key:
-                best, best_key = (i, j), key
-            if j == len(pieces) or pieces[j][1] - pieces[i][0] > MAX_CHARS:
+    for i in range(len(pieces)):
+        held: set[str] = set()
+        for j in range(i, len(pieces)):
+            if j > i and pieces[j - 1][1] - pieces[i][0] > MAX_CHARS:
                 break
-            words += stems[j]
-            j += 1
+            if found[j] <= held:
+                continue  # a longer window that holds no more
+            held |= found[j]
+            # Among windows that hold the same, the shortest and first.
+            key = (round(sum(worth[term] for term in held), 6), pieces[i][0] - pieces[j][1])
+            if key > best_key:
+                best, best_key = (i, j + 1), key
     first, last = pieces[best[0]][0], pieces[best[1] - 1][1]
     return Snippet(first, last, " ".join(page.text[first:last].split()), page.boxes_of(first, last))
 
 
-def _value(words: list[str], worth: dict[str, float], asked_pairs: set[tuple[str, str]]) -> float:
-    value = sum(worth[word] for word in set(words) if word in worth)
-    pairs = asked_pairs & set(itertools.pairwise(words))
-    return value + PAIR_BONUS * sum(min(worth.get(a, 0.0), worth.get(b, 0.0)) for a, b in pairs)
+def _found(words: list[str], worth: dict[str, float]) -> set[str]:
+    """Words and pairs of words that are worth something."""
+    terms = itertools.chain(words, map(" ".join, itertools.pairwise(words)))
+    return {term for term in terms if term in worth}
 
 
 def _pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -88,6 +92,7 @@ def _pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
     ]
 
 
+@lru_cache(maxsize=1 << 15)
 def _stem(word: str) -> str:
     """The word in lower case without common English endings; both sides are cut alike, so it may be rough."""
     word = word.casefold()
