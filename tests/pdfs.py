@@ -273,6 +273,16 @@ def unmapped_font_pdf(
     return save(doc, path)
 
 
+def hebrew_pdf(path: Path) -> Path:
+    """A line of Hebrew with a comma and a number, and an English line with a Hebrew word in it."""
+    doc = pymupdf.open()
+    page = doc.new_page(width=400, height=200)
+    page.insert_htmlbox(
+        pymupdf.Rect(20, 20, 380, 180), '<p dir="rtl">שלום עולם, זהו מבחן 123 קצר</p><p>Hello שלום world</p>'
+    )
+    return save(doc, path)
+
+
 def write_objects(path: Path, objects: Sequence[bytes]) -> Path:
     """A PDF of these objects, numbered from 1; the first is the catalog."""
     out = bytearray(b"%PDF-1.7\n")

@@ -343,3 +343,11 @@ def test_a_large_page_is_rendered_for_ocr_within_the_budget(tmp_path: Path) -> N
     page = read(pdfs.huge_page_pdf(tmp_path / "a.pdf"), ocr, ocr="always", max_pixels=1_000_000)
     assert ocr.images[0].shape[0] * ocr.images[0].shape[1] <= 1_001_000
     assert page.words[-1].box.width == pytest.approx(0.3 * 14_400, rel=0.01)
+
+
+@pytest.mark.parametrize("parser", ["pymupdf", "pdfium"])
+def test_hebrew_stays_in_logical_order(tmp_path: Path, parser: Parser) -> None:
+    page = read(pdfs.hebrew_pdf(tmp_path / "a.pdf"), parser=parser)
+    first, second = page.text.split("\n\n")
+    assert first.replace(" ,", ",") == "שלום עולם, זהו מבחן 123 קצר"
+    assert second == "Hello שלום world"

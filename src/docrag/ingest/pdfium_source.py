@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from docrag.errors import IngestError
 from docrag.geometry import Box, union_box
+from docrag.ingest.lines import is_right_to_left
 from docrag.ingest.pdfium_user_unit import may_have_user_units, user_unit
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
 from docrag.ingest.words import clean_text
@@ -220,7 +221,7 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
 
     def end_word() -> None:
         nonlocal line_top
-        text = clean_text("".join(chars))
+        text = clean_text("".join(_logical_order(chars, boxes)))
         if text and boxes:
             box = union_box(boxes).clipped(transform.width_pt, transform.height_pt)
             if box.area > 0:
@@ -271,6 +272,13 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
     end_word()
     text_page.close()
     return tuple(words), n_unmapped
+
+
+def _logical_order(chars: Sequence[str], boxes: Sequence[Box]) -> Sequence[str]:
+    """`chars` of a word as they are read: PDFium gives some right-to-left words from left to right."""
+    if len(chars) > 1 and boxes[-1].x0 > boxes[0].x0 and is_right_to_left("".join(chars)):
+        return chars[::-1]
+    return chars
 
 
 def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:

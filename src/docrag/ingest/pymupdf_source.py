@@ -11,7 +11,8 @@ import pymupdf
 from numpy.typing import NDArray
 
 from docrag.errors import IngestError
-from docrag.geometry import Box
+from docrag.geometry import Box, union_box
+from docrag.ingest.lines import is_right_to_left
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
 from docrag.ingest.words import clean_text
 from docrag.protocols import RawPage, RawWord
@@ -25,6 +26,17 @@ pymupdf.TOOLS.mupdf_display_warnings(False)
 _TEXT_FLAGS = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_MEDIABOX_CLIP
 _BOLD = 16  # bit 4 of a span's flags (PyMuPDF documentation, "Font flags")
 _UNKNOWN = "\ufffd"
+_TOUCHING_EM = 0.1  # characters of one word; a space is 0.2 font sizes wide or more
+
+
+def _was_cut(before: RawWord, word: RawWord) -> bool:
+    """Whether MuPDF ended a word only because the direction of the script changed within it."""
+    if before.line_no != word.line_no or (before.text.isascii() and word.text.isascii()):
+        return False
+    if is_right_to_left(before.text) == is_right_to_left(word.text):
+        return False
+    gap = max(word.box.x0 - before.box.x1, before.box.x0 - word.box.x1)
+    return -0.5 <= gap / max(word.font_size_pt, 1.0) <= _TOUCHING_EM
 
 
 class PyMuPdfSource:
@@ -156,8 +168,13 @@ class PyMuPdfSource:
             n_left -= len(text)
             text = clean_text(text)
             box = Box(x0, y0, x1, y1).clipped(width_pt, height_pt)
-            if text and box.area > 0:
-                words.append(RawWord(text, box, block_no, line_index, size_pt, is_bold))
+            if not text or box.area <= 0:
+                continue
+            word = RawWord(text, box, block_no, line_index, size_pt, is_bold)
+            if words and _was_cut(words[-1], word):
+                before = words.pop()
+                word = before._replace(text=before.text + text, box=union_box((before.box, box)))
+            words.append(word)
         return tuple(words), n_unmapped
 
     def _read_marks(self, width_pt: float, height_pt: float) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
