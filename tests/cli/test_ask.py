@@ -119,7 +119,7 @@ def test_search_keeps_to_documents_and_pages(docrag, reports):
     assert {hit["doc"] for hit in docrag(*command, "--doc", "sub/*").json["hits"]} == {"sub/notes.pdf"}
     pages = docrag(*command, "--doc", "report.pdf", "--pages", "2-3").json["hits"]
     assert {hit["page"] for hit in pages} <= {2, 3}
-    unknown = docrag(*command[:-1], "--doc", "reprot.pdf", *FAST)
+    unknown = docrag(*command, "--doc", "reprot.pdf")
     assert unknown.code == 1
     assert "report.pdf" in unknown.err
 
