@@ -138,6 +138,12 @@ def test_page_references_are_no_search_words_but_captions_are():
     assert words_query("page 12") == ""
 
 
+def test_what_a_question_calls_its_document_is_no_search_word():
+    assert words_query("Does this report cite the annual report?") == "cite the annual report?"
+    assert words_query("fonts in the slides") == "fonts in"
+    assert words_query("the paper") == "the paper"
+
+
 def test_question_words_alone_are_searched_for():
     assert words_query("Who has what?") == "Who has what?"
     assert words_query("which") == "which"

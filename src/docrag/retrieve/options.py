@@ -38,7 +38,9 @@ class RetrievalOptions(_Options):
     """Which rankings are made, how they become one, and how many units each may hold."""
 
     depth: int = Field(default=200, ge=1, description="units that every retriever returns")
-    retrievers: tuple[Literal["bm25", "dense"], ...] = Field(default=("bm25", "dense"), min_length=1)
+    retrievers: tuple[Literal["bm25", "dense", "visual"], ...] = Field(
+        default=("bm25", "dense"), min_length=1, description='"visual" needs visual.encoder'
+    )
     fusion: FusionOptions = WeightedSumOptions()
     glossary: bool = Field(
         default=True, description="add line items of financial ratios to the words searched"
