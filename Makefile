@@ -36,17 +36,15 @@ demo/samples/.made: $(VENV)/.installed eval/make_samples.py $(wildcard eval/samp
 	@$(RUN)/python eval/make_samples.py demo/samples
 	@touch $@
 
+ask = @echo; echo '$(1)'; echo; $(DOCRAG) ask '$(1)' --index demo/samples/.docrag $(2)
+
 demo: demo/samples/.made  ## Index four sample PDFs, ask three questions, write demo/answer.html
 	@$(DOCRAG) index demo/samples
+	$(call ask,What was the net revenue in 2025?,--html demo/answer.html)
+	$(call ask,What share of riders asked for a longer range?)
+	$(call ask,Which bank holds the pension fund of Larkfield Cycles?)
 	@echo
-	@$(DOCRAG) ask 'What was the net revenue in 2025?' --index demo/samples/.docrag --html demo/answer.html
-	@echo
-	@$(DOCRAG) ask 'What share of riders asked for a longer range?' --index demo/samples/.docrag
-	@echo
-	@echo 'The next one stands in none of the documents:'
-	@$(DOCRAG) ask 'Which bank holds the pension fund of Larkfield Cycles?' --index demo/samples/.docrag
-	@echo
-	@echo 'The first answer with its highlighted page: demo/answer.html'
+	@echo 'The last one stands in none of the documents. The first, with its page: demo/answer.html'
 
 test: lint types unit  ## Lint, types and tests
 

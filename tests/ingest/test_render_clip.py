@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import pdfs
 
 from docrag.geometry import Box
 from docrag.ingest.open_pdf import open_source
-from tests import pdfs
 
 
 @pytest.mark.parametrize("parser", ["pymupdf", "pdfium"])
