@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -188,6 +189,8 @@ class WorkerProcess:
         with self._lock:
             if self._verdict is not None:
                 return WorkerDied(*self._verdict)
+        if _describe(code) == "SIGXCPU":  # the limit it set itself: the parent was stopped or late
+            return WorkerDied(Reason.CPU_LIMIT, "took more CPU time than its limit")
         if code == EXIT_MEMORY:
             return WorkerDied(Reason.MEMORY_LIMIT, f"needed more than {self._limits.memory_mb} MB of memory")
         return WorkerDied(Reason.PARSER_CRASH, f"the worker process ended with {_describe(code)}")
@@ -208,8 +211,6 @@ class WorkerProcess:
 def _describe(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
-    import signal
-
     try:
         return signal.Signals(-code).name
     except ValueError:
