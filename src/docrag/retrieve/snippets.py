@@ -45,7 +45,7 @@ def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None =
     asked = [_stem(word) for word in _WORD.findall(words_query(question))]
     stems = [[_stem(word) for word in _WORD.findall(page.text[a:b])] for a, b in pieces]
     frequency = Counter(itertools.chain.from_iterable(stems))
-    worth = {word: 1 / (1 + math.log(frequency[word])) for word in asked if word in frequency}
+    worth = {word: (1 + math.log(frequency[word])) ** -2 for word in asked if word in frequency}
     for pair in itertools.pairwise(asked):
         if pair[0] in worth and pair[1] in worth:
             worth[" ".join(pair)] = PAIR_BONUS * min(worth[pair[0]], worth[pair[1]])
