@@ -82,6 +82,15 @@ def test_an_index_may_lie_elsewhere_and_keeps_to_its_folder(docrag, tmp_path):
     assert len(docrag("ls", "--index", "idx", "--json").json["documents"]) == 2
 
 
+def test_files_read_with_other_settings_are_pointed_out(docrag, reports):
+    other = [*FAST, "--set", "ingest.ocr_dpi=200"]
+    result = docrag("index", reports, *other)
+    assert result.code == 0
+    assert "2 of these files were read with other ingest settings" in result.err
+    assert docrag("index", reports, "--force", *other).out.startswith("2 indexed")
+    assert "other ingest settings" not in docrag("index", reports, *other).err
+
+
 def test_quiet_still_names_what_was_refused(docrag, tmp_path):
     folder = write_reports(tmp_path / "reports")
     (folder / "bad.pdf").write_bytes(b"")

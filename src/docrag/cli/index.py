@@ -21,6 +21,7 @@ from docrag.cli.output import Output
 if TYPE_CHECKING:
     from docrag.ingest.report import IndexReport
     from docrag.pipeline import DocRAG
+    from docrag.pipeline.visual_index import VisualReport
 
 EXIT_SOME_FAILED = 2
 EXIT_NOTHING_DONE = 3
@@ -52,15 +53,19 @@ def index(
     settings = load_settings(config, overrides=set_ or ())
     with DocRAG.open(*paths, index=index_dir, settings=settings) as rag:
         report = run_index(rag, paths, output, password=password, force=force)
+        visual = run_visual_pass(rag, output, password=password, retry_failed=force)
         if as_json:
-            output.json(report.to_json())
+            output.json(report.to_json() | ({"visual": visual.to_json()} if visual is not None else {}))
         else:
             output.print(summary(report))
+            if visual is not None:
+                output.print(visual_summary(visual))
             if quiet:  # else they were named as they happened
                 for file in report.files:
                     if file.status == "refused":
                         output.warn(refusal_line(file))
-    raise typer.Exit(exit_code(report))
+    code = exit_code(report)
+    raise typer.Exit(EXIT_SOME_FAILED if not code and visual is not None and visual.is_partial else code)
 
 
 def run_index(
@@ -73,16 +78,47 @@ def run_index(
         with index_progress(output) as on_event:
             report = rag.index(paths, password=password, force=force, on_event=on_event)
     except KeyboardInterrupt:
-        _say_interrupted(output)
+        output.warn("interrupted; the index is good, and running the same command again continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if report.is_interrupted:
-        _say_interrupted(output)
-        raise typer.Exit(EXIT_INTERRUPTED)
+    if report.n_read_otherwise:
+        output.warn(
+            f"{report.n_read_otherwise} of these files were read with other ingest settings; "
+            "docrag index --force reads them again"
+        )
     return report
 
 
-def _say_interrupted(output: Output) -> None:
-    output.warn("interrupted; the index is good, and running the same command again continues")
+def run_visual_pass(
+    rag: DocRAG, output: Output, *, password: str | None = None, retry_failed: bool = False
+) -> VisualReport | None:
+    """Add the visual vectors that the index lacks, with progress on stderr; None when none are configured."""
+    from docrag.cli.progress import visual_progress
+
+    if rag.settings.visual is None:
+        return None
+    try:
+        with visual_progress(output) as on_progress:
+            report = rag.index_visual(password=password, retry_failed=retry_failed, on_progress=on_progress)
+    except KeyboardInterrupt:
+        output.warn("interrupted; the index is good, and running the same command again continues")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    for doc, why in report.skipped.items():
+        output.warn(f"{doc}: no visual vectors: {why}")
+    for doc, page_no, chunk_no, why in report.failed:
+        where = f"page {page_no}" + (f", region {chunk_no}" if chunk_no else "")
+        output.warn(f"{doc}, {where}: no visual vectors: {why}")
+    return report
+
+
+def visual_summary(report: VisualReport) -> str:
+    """What the visual pass did, in one line."""
+    from docrag.cli.progress import duration
+
+    done = f"visual vectors: {report.n_pages_with_vectors} of {report.n_pages} pages"
+    if not report.n_added:
+        return done
+    rate = report.n_added / report.elapsed_s if report.elapsed_s else 0.0
+    return f"{done}; {report.n_added} images encoded in {duration(report.elapsed_s)} ({rate:.1f} images/s)"
 
 
 def exit_code(report: IndexReport) -> int:

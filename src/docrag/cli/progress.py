@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from docrag.cli.output import Output
 from docrag.ingest.events import Event, FileDone, FileStarted, Meter, OnEvent, PageFailed, PlanMade, ignore
 from docrag.ingest.report import FileResult
 from docrag.report.printable import one_line, printable
+
+if TYPE_CHECKING:
+    from docrag.pipeline.visual_index import VisualProgress
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -74,6 +78,39 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def visual_progress(
+    output: Output, *, clock: Callable[[], float] = time.monotonic
+) -> Generator[Callable[[VisualProgress], None]]:
+    """Yield the function that takes the progress of a visual pass and shows it until the block ends."""
+    if output.quiet:
+        yield lambda _progress: None
+        return
+    started_s = clock()
+    next_s = started_s + PLAIN_INTERVAL_S
+
+    def text(progress: VisualProgress) -> str:
+        elapsed_s = max(clock() - started_s, 1e-9)
+        left_s = elapsed_s * (progress.n_units - progress.n_done) / max(progress.n_done, 1)
+        return (
+            f"drawn {progress.n_done}/{progress.n_units} pages and regions, "
+            f"{progress.n_done / elapsed_s:.1f} a second, {duration(left_s)} left"
+        )
+
+    if not output.stderr.is_terminal:
+
+        def print_line(progress: VisualProgress) -> None:
+            nonlocal next_s
+            if clock() >= next_s:
+                next_s = clock() + PLAIN_INTERVAL_S
+                output.note(text(progress))
+
+        yield print_line
+        return
+    with output.stderr.status("loading the page encoder") as status:
+        yield lambda progress: status.update(f"{one_line(progress.doc, limit=_NAME_WIDTH)}  {text(progress)}")
 
 
 class _Lines:

@@ -62,8 +62,12 @@ def search(
     settings = load_settings(config, overrides=set_ or ())
     with DocRAG.open(index=index_dir, settings=settings) as rag:
         result = rag.search(query, k=k, unit=unit.value, scope=scope)
+        notices = rag.notices()
+    for notice in notices:
+        output.warn(notice)
     if as_json:
-        output.json(search_values(query, result.hits, steps=result.steps if explain else None))
+        values = search_values(query, result.hits, steps=result.steps if explain else None)
+        output.json(values | ({"warnings": notices} if notices else {}))
         return
     if not result.hits:
         output.print("Nothing found.")

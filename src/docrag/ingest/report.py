@@ -43,12 +43,15 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """Every file of a run, sorted by name. Pages of a duplicate are counted once, with its original."""
+    """Every file of a run, sorted by name. Pages of a duplicate are counted once, with its original.
+
+    `n_read_otherwise` counts unchanged files that other ingest settings had read; `force` reads them again.
+    """
 
     files: Sequence[FileResult]
     elapsed_s: float
     n_pages_read: int
-    is_interrupted: bool = False
+    n_read_otherwise: int = 0
 
     @property
     def n_failed_files(self) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from docrag.errors import DocragError, IndexMissing
+from docrag.errors import ConfigError, DocragError, IndexMissing
 from docrag.pipeline import location
 from docrag.pipeline.settings import Settings
 from docrag.types import Answer, Document, Query, Scope, Unit
@@ -18,7 +19,8 @@ from docrag.types import Answer, Document, Query, Scope, Unit
 if TYPE_CHECKING:
     from docrag.ingest.events import Event
     from docrag.ingest.report import IndexReport
-    from docrag.protocols import Answerer, TextEmbedder
+    from docrag.pipeline.visual_index import VisualProgress, VisualReport
+    from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
     from docrag.retrieve.stage import RetrievalStage, SearchResult
     from docrag.store.reader import IndexReader
 
@@ -27,6 +29,10 @@ EVERYTHING = Scope()
 
 
 def _ignore(_event: Event) -> None:
+    """Tell nobody."""
+
+
+def _ignore_progress(_progress: VisualProgress) -> None:
     """Tell nobody."""
 
 
@@ -141,8 +147,72 @@ class DocRAG:
                     force=force,
                     on_event=on_event,
                 )
+                fingerprint = self.settings.ingest.fingerprint()
+                unchanged = [f.doc for f in report.files if f.status == "unchanged" and not f.reason]
+                n_otherwise = sum(writer.fingerprint(doc) != fingerprint for doc in unchanged)
+            self.close()
+        return replace(report, n_read_otherwise=n_otherwise)
+
+    def index_visual(
+        self,
+        *,
+        password: str | None = None,
+        retry_failed: bool = False,
+        compact: bool = False,
+        on_progress: Callable[[VisualProgress], None] = _ignore_progress,
+    ) -> VisualReport:
+        """Give every page (and region, as configured) of the index the visual vectors it lacks.
+
+        Safe to interrupt: what is encoded stays. With `retry_failed`, pages that could not be encoded are
+        tried again; with `compact`, segments are merged afterwards.
+
+        Raises
+        ------
+        ConfigError
+            No page encoder is configured.
+        EncoderMismatch, ModelError, MissingExtra, StorageError
+            The encoder differs from the index's or cannot be used, or the index cannot be written.
+        """
+        from docrag.pipeline.visual import compact_vectors, index_visually
+
+        options, folder = self.settings.visual, self.folder
+        if options is None:
+            raise ConfigError("no page encoder is configured; set visual.encoder, or use a preset that does")
+        if folder is None:
+            raise DocragError(f"{self.index_dir}: no folder is known for this index; run docrag index first")
+        embedder = self._page_embedder
+        with self._lock:
+            report = index_visually(
+                self.corpus,
+                options,
+                embedder,
+                folder=folder,
+                ingest=self.settings.ingest,
+                password=password,
+                retry_failed=retry_failed,
+                on_progress=on_progress,
+            )
+            if compact:
+                compact_vectors(self.corpus, options, embedder)
             self.close()
         return report
+
+    @cached_property
+    def _page_embedder(self) -> PageEmbedder:
+        from docrag.embed.visual.build import build_page_embedder
+
+        if self.settings.visual is None:
+            raise ConfigError("no page encoder is configured; set visual.encoder, or use a preset that does")
+        return build_page_embedder(self.settings.visual.encoder)
+
+    def notices(self) -> list[str]:
+        """What is incomplete about the index as configured, in words: pages without visual vectors."""
+        if self.settings.visual is None:
+            return []
+        from docrag.pipeline.visual import coverage_notice
+
+        notice = coverage_notice(self.corpus)
+        return [notice] if notice else []
 
     @cached_property
     def _embedder(self) -> TextEmbedder | None:
@@ -206,7 +276,12 @@ class DocRAG:
         with self._lock:
             stage = self._search
             if stage is None:
-                stage = self._search = build_retrieval(self.corpus, self._embedder, self.settings)
+                stage = self._search = build_retrieval(
+                    self.corpus,
+                    self._embedder,
+                    self.settings,
+                    page_embedder=lambda: self._page_embedder,
+                )
             return stage
 
     def _answering(self) -> Answerer:
