@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docrag.ingest.options import IngestLimits
+from docrag.ingest.page_images import PageImages
 from docrag.ingest.process import StepLimit, WorkerDied, WorkerProcess
 from docrag.ingest.worker import Message, Opened, ReaderFactory, Refused, Task, TaskDone
 from docrag.types import Page, PageFailure
@@ -153,7 +154,7 @@ class Slot:
                             pages = deque(page_no for page_no in pages if page_no <= message.n_pages)
                             parser, must_open = message.parser, False
                             self._put(job, message)
-                    elif isinstance(message, Page | PageFailure):
+                    elif isinstance(message, Page | PageImages | PageFailure):
                         pages.popleft()
                         suspect = None
                         self._put(job, message)

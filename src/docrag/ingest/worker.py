@@ -18,11 +18,20 @@ from typing import BinaryIO, Protocol, cast
 
 from docrag.errors import IngestError
 from docrag.ingest.limits import limit_address_space, limit_cpu
+from docrag.ingest.page_images import PageImages
 from docrag.protocols import PageSource
 from docrag.types import OutlineEntry, Page, PageFailure, Reason
 
 EXIT_MEMORY = 77
 """A worker that runs out of memory ends with this code: its heap cannot be trusted any more."""
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "Failed to allocate memory",
+    "OutOfMemoryError",
+    "malloc (",
+    "Insufficient memory",
+)
+"""How ONNX Runtime, OpenCV and MuPDF say that an allocation failed."""
 _LENGTH = struct.Struct("<Q")
 _OWN_CPU_FACTOR = 2.0
 """The worker's own CPU limit stands this much above the parent's, which says more precisely what happened."""
@@ -35,7 +44,7 @@ class DocumentReader(Protocol):
         """Open a file; `IngestError` with a reason when that fails."""
         ...
 
-    def read(self, source: PageSource, page_no: int) -> Page:
+    def read(self, source: PageSource, page_no: int) -> Page | PageImages:
         """Read one page; `IngestError` with a reason when that fails."""
         ...
 
@@ -101,7 +110,7 @@ class TaskDone:
     """All pages of the task have been sent."""
 
 
-Message = Ready | Opened | Refused | Page | PageFailure | TaskDone
+Message = Ready | Opened | Refused | Page | PageImages | PageFailure | TaskDone
 
 
 def read_frame(stream: BinaryIO) -> object:
@@ -139,16 +148,8 @@ class Worker:
         limit_cpu(_OWN_CPU_FACTOR * self._hello.open_cpu_s)
         try:
             source = self._open(task)
-        except IngestError as error:
-            self._send(Refused(Reason(error.reason), str(error)))
-            return
-        except MemoryError:
-            os._exit(EXIT_MEMORY)
-        except OSError as error:
-            self._send(Refused(Reason.IO_ERROR, f"cannot be read ({error.strerror or error})"))
-            return
         except Exception as error:  # a file's fault, recorded as the reason it is refused
-            self._send(Refused(Reason.XREF_UNRECOVERABLE, f"{type(error).__name__}: {error}"))
+            self._send(Refused(*_diagnosis(error, otherwise=Reason.XREF_UNRECOVERABLE)))
             return
         self._send(
             Opened(source.n_pages, source.parser, source.title, tuple(source.outline), dict(source.metadata))
@@ -169,22 +170,26 @@ class Worker:
             self._key = key
         return self._source
 
-    def _read(self, source: PageSource, page_no: int) -> Page | PageFailure:
+    def _read(self, source: PageSource, page_no: int) -> Page | PageImages | PageFailure:
         try:
             return self._reader.read(source, page_no)
-        except IngestError as error:
-            return PageFailure(page_no, Reason(error.reason), str(error))
-        except MemoryError:
-            os._exit(EXIT_MEMORY)
-        except OSError as error:
-            return PageFailure(page_no, Reason.IO_ERROR, f"cannot be read ({error.strerror or error})")
         except Exception as error:  # a page's fault, recorded as its failure
-            if "bad_alloc" in str(error) or "Failed to allocate" in str(error):  # ONNX Runtime's words
-                os._exit(EXIT_MEMORY)
-            return PageFailure(page_no, Reason.PAGE_UNREADABLE, f"{type(error).__name__}: {error}")
+            return PageFailure(page_no, *_diagnosis(error, otherwise=Reason.PAGE_UNREADABLE))
 
     def _send(self, message: Message) -> None:
         write_frame(self._output, message)
+
+
+def _diagnosis(error: Exception, *, otherwise: Reason) -> tuple[Reason, str]:
+    """Reason and message of an error; does not return when the process has run out of memory."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+        os._exit(EXIT_MEMORY)
+    if isinstance(error, IngestError):
+        return Reason(error.reason), text
+    if isinstance(error, OSError):
+        return Reason.IO_ERROR, f"cannot be read ({error.strerror or text})"
+    return otherwise, f"{type(error).__name__}: {text}"
 
 
 def main() -> None:

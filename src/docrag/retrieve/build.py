@@ -19,19 +19,30 @@ _log = logging.getLogger(__name__)
 
 
 def build_retrieval_stage(
-    corpus: Corpus, embedder: TextEmbedder | None, options: RetrievalOptions
+    corpus: Corpus,
+    embedder: TextEmbedder | None,
+    options: RetrievalOptions,
+    *,
+    visual: Retriever | None = None,
 ) -> RetrievalStage:
     """Assemble the stage that `options` describe; without an encoder, the stage without "dense".
+
+    `visual` is what the name "visual" stands for.
 
     Raises
     ------
     ConfigError
-        Weights are given for retrievers that are not configured, or are missing, negative or all zero.
+        Weights are given for retrievers that are not configured, or are missing, negative or all zero;
+        or "visual" is named and there is no page encoder.
     """
     retrievers: list[Retriever] = []
     for name in dict.fromkeys(options.retrievers):
         if name == "bm25":
             retrievers.append(Bm25Retriever(corpus, with_glossary=options.glossary))
+        elif name == "visual":
+            if visual is None:
+                raise ConfigError('retrieval.retrievers names "visual"; set visual.encoder too')
+            retrievers.append(visual)
         elif embedder is not None:
             retrievers.append(DenseRetriever(corpus, embedder))
         else:

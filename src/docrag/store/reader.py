@@ -67,6 +67,10 @@ class IndexReader:
         """Raise `EncoderMismatch` unless the index holds vectors of exactly this encoder."""
         manifest.check_encoder(self.path, self.manifest, encoder)
 
+    def ingest_ids(self) -> Mapping[str, str]:
+        """Id of the ingest that is committed, by doc_id: rows and segments of any other are not visible."""
+        return self._snapshot.ingest_id_of
+
     # ── documents and pages ──────────────────────────────────────────────────────────────────────────
 
     def documents(self) -> Sequence[Document]:

@@ -122,14 +122,20 @@ def _load(checkpoint: Checkpoint, dtype: Loaded) -> tuple[Loaded, Loaded]:
     family = checkpoint.family
     module = "transformers" if family.library == "transformers" else "colpali_engine.models"
     require(module.partition(".")[0], extra="visual", purpose=f"the page encoder {checkpoint.name}")
-    library = importlib.import_module(module)
     try:
+        library = importlib.import_module(module)
         model_class: Any = getattr(library, family.model_class)
         processor_class: Any = getattr(library, family.processor_class)
     except AttributeError as error:
         raise ModelError(
             f"page encoder {checkpoint.name}: the installed {family.library} has no {family.model_class}; "
             "upgrade it"
+        ) from error
+    except (ImportError, RuntimeError) as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise ModelError(
+            f"page encoder {checkpoint.name}: the installed {family.library} cannot be used ({cause}); "
+            "torch, torchvision and transformers must be builds that fit one another"
         ) from error
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     more: dict[str, Any] = {}

@@ -1,0 +1,1 @@
+"""Retrieval by what a page looks like."""

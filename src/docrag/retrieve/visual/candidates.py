@@ -1,0 +1,184 @@
+"""Candidate stages: a cheap look at every unit, so that only the promising ones are scored exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docrag.late_interaction.fde import Fde
+from docrag.late_interaction.maxsim import MaxSim
+from docrag.late_interaction.multivectors import MultiVectors, VectorType, encode
+from docrag.late_interaction.pooling import pool_hierarchically
+from docrag.late_interaction.view import Selection, VectorPart, VectorView
+from docrag.retrieve.visual.ranking import best_rows, best_units, exact_scores
+from docrag.types import UnitRef
+
+Columns = dict[str, NDArray[Any]]
+
+
+class Candidates(Protocol):
+    """Finds the units worth an exact look."""
+
+    name: str
+
+    def columns(self, vectors: MultiVectors) -> Columns:
+        """What to store beside the vectors of a segment; may be empty."""
+        ...
+
+    def shortlist(
+        self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
+    ) -> list[Selection]:
+        """About `n` of the selected rows that exact scoring will most likely rank best."""
+        ...
+
+
+class Exact:
+    """No shortlist: everything is scored exactly."""
+
+    name = "exact"
+
+    def columns(self, vectors: MultiVectors) -> Columns:
+        """Nothing."""
+        del vectors
+        return {}
+
+    def shortlist(
+        self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
+    ) -> list[Selection]:
+        """Everything selected."""
+        del query, view, n
+        return list(selections)
+
+
+class _Stored:
+    """Columns of parts: as stored, or made once where an index was written without them."""
+
+    def __init__(self, make: Callable[[MultiVectors], Columns]) -> None:
+        self._make = make
+        self._made: dict[str, Columns] = {}
+
+    def of(self, part: VectorPart, names: Sequence[str]) -> list[NDArray[Any]]:
+        """The named columns of a part."""
+        if all(name in part.columns for name in names):
+            return [part.columns[name] for name in names]
+        if part.name not in self._made:
+            self._made[part.name] = self._make(part.vectors)
+        return [self._made[part.name][name] for name in names]
+
+
+class PooledCandidates:
+    """MaxSim over few vectors a unit: hierarchically pooled, as int8 or as signs.
+
+    With ``vector_type="1-bit"`` this is Hamming MaxSim, but for the query, which keeps 8 bits: the product
+    of a query vector with signs orders as the Hamming distance does, and finer.
+    """
+
+    def __init__(self, kernel: MaxSim, *, pool_factor: int = 16, vector_type: VectorType = "1-bit") -> None:
+        self.name = f"pooled-{pool_factor}-{vector_type}"
+        self._kernel = kernel
+        self._factor = pool_factor
+        self._type: VectorType = vector_type
+        self._stored = _Stored(self.columns)
+        self._opened: dict[str, MultiVectors] = {}
+
+    def columns(self, vectors: MultiVectors) -> Columns:
+        """Codes, offsets and scales of the pooled vectors."""
+        pooled = [pool_hierarchically(vectors.vectors(i), self._factor)[0] for i in range(len(vectors))]
+        packed = encode(pooled, self._type, dim=vectors.dim)
+        values = (packed.codes, packed.offsets, packed.scales)
+        return dict(zip(self._names, values, strict=True))
+
+    def shortlist(
+        self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
+    ) -> list[Selection]:
+        """The rows with the best MaxSim over pooled vectors."""
+        del view
+        scores = [
+            self._kernel.scores([query], self._pooled(part), indices=rows)[0] for part, rows in selections
+        ]
+        return best_rows(selections, scores, n=n)
+
+    @property
+    def _names(self) -> tuple[str, str, str]:
+        return f"{self.name}-codes", f"{self.name}-offsets", f"{self.name}-scales"
+
+    def _pooled(self, part: VectorPart) -> MultiVectors:
+        if part.name not in self._opened:
+            codes, offsets, scales = self._stored.of(part, self._names)
+            self._opened[part.name] = MultiVectors(codes, offsets, scales, self._type, part.vectors.dim)
+        return self._opened[part.name]
+
+
+class FdeCandidates:
+    """Inner products of fixed dimensional encodings, in one matrix product over all units."""
+
+    def __init__(self, fde: Fde) -> None:
+        self.name = fde.name
+        self._fde = fde
+        self._stored = _Stored(self.columns)
+
+    def columns(self, vectors: MultiVectors) -> Columns:
+        """``(n_units, fde_dim) float16``."""
+        rows = [self._fde.encode_document(vectors.vectors(i)) for i in range(len(vectors))]
+        return {self.name: np.asarray(rows, np.float16).reshape(len(vectors), self._fde.fde_dim)}
+
+    def shortlist(
+        self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
+    ) -> list[Selection]:
+        """The rows with the largest inner products."""
+        del view
+        encoded = self._fde.encode_query(query)
+        scores: list[NDArray[np.float32]] = []
+        for part, rows in selections:
+            (column,) = self._stored.of(part, [self.name])
+            chosen = column if len(rows) == len(column) else column[rows]
+            scores.append(chosen.astype(np.float32) @ encoded)
+        return best_rows(selections, scores, n=n)
+
+
+class Recall(NamedTuple):
+    """How much of the exact ranking a candidate stage keeps: means over sampled queries."""
+
+    n_queries: int
+    k: int
+    recall: float
+    needle_hit: float
+
+
+def measure_recall(
+    kernel: MaxSim,
+    candidates: Candidates,
+    view: VectorView,
+    queries: Sequence[NDArray[np.float32]],
+    *,
+    n: int,
+    k: int = 10,
+) -> Recall:
+    """Compare shortlist and exact rerank with the exact scan, over whole pages.
+
+    `recall` is the share of the exact top `k` that is found; `needle_hit` how often the very best is in the
+    first 5.
+    """
+    selections = view.select(view.documents, None, "page")
+    recalls: list[float] = []
+    hits: list[bool] = []
+    for query in queries:
+        exact = _top(kernel, query, view, selections, k)
+        found = _top(kernel, query, view, candidates.shortlist(query, view, selections, n=n), k)
+        recalls.append(len(set(exact) & set(found)) / max(len(exact), 1))
+        hits.append(not exact or exact[0] in found[:5])
+    return Recall(len(queries), k, float(np.mean(recalls)), float(np.mean(hits)))
+
+
+def _top(
+    kernel: MaxSim,
+    query: NDArray[np.float32],
+    view: VectorView,
+    selections: Sequence[Selection],
+    k: int,
+) -> list[UnitRef]:
+    scores = exact_scores(kernel, query, selections)
+    return [scored.unit for scored in best_units(view, selections, scores, k=k)]

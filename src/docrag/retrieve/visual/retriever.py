@@ -1,0 +1,134 @@
+"""Visual retrieval: late interaction between the words of a question and the patches of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docrag.late_interaction.maxsim import MaxSim
+from docrag.late_interaction.view import Selection, VectorView
+from docrag.protocols import Corpus, PageEmbedder, QueryVectors, VectorIndex
+from docrag.retrieve.visual.candidates import Candidates, Exact
+from docrag.retrieve.visual.ranking import best_units, exact_scores
+from docrag.types import Document, Query, Scored, UnitRef, ranked
+
+RegionMode = Literal["direct", "cascade"]
+
+QUERY_CACHE = 64
+"""Encoded questions kept: a search and its explanation encode once."""
+
+
+class VisualRetriever:
+    """MaxSim over page images, or over crops of regions.
+
+    Parameters
+    ----------
+    candidates
+        Finds what to score exactly once more than `exact_below` units are in the scope; None scores all.
+    exact_below
+        Up to so many units everything is scored exactly.
+    n_candidates
+        How many are scored exactly otherwise, or ``k`` if that is more.
+    regions
+        "direct" ranks the crops of all pages; "cascade" those of the best `n_cascade_pages` pages only.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        index: VectorIndex,
+        embedder: PageEmbedder,
+        kernel: MaxSim,
+        *,
+        candidates: Candidates | None = None,
+        exact_below: int = 0,
+        n_candidates: int = 200,
+        regions: RegionMode = "direct",
+        n_cascade_pages: int = 50,
+        name: str = "visual",
+    ) -> None:
+        self.name = name
+        self._corpus = corpus
+        self._index = index
+        self._kernel = kernel
+        self._candidates: Candidates = candidates or Exact()
+        self._exact_below = exact_below
+        self._n_candidates = n_candidates
+        self._regions: RegionMode = regions
+        self._n_cascade_pages = n_cascade_pages
+
+        def encode(text: str) -> QueryVectors:
+            return embedder.embed_queries([text])[0]
+
+        self.encode = lru_cache(maxsize=QUERY_CACHE)(encode)
+
+    def retrieve(self, query: Query, *, k: int) -> list[Scored]:
+        """At most `k` units, best first; units without vectors are absent.
+
+        Where only regions have vectors, a page scores as its best region.
+        """
+        if not query.text.strip():
+            return []
+        view = self._index.view()
+        docs = self._corpus.select(query.scope)
+        vectors = self.encode(query.text.strip()).vectors
+        if query.unit == "page":
+            return self._pages(view, vectors, docs, query.scope.pages, k=k)
+        if self._regions == "direct":
+            return self._rank(view, vectors, view.select(docs, query.scope.pages, "region"), k=k)
+        pages = self._pages(view, vectors, docs, query.scope.pages, k=self._n_cascade_pages)
+        return self._rank(view, vectors, _regions_of(view, docs, pages), k=k)
+
+    def _pages(
+        self,
+        view: VectorView,
+        vectors: NDArray[np.float32],
+        docs: Sequence[Document],
+        pages: Sequence[tuple[int, int]] | None,
+        *,
+        k: int,
+    ) -> list[Scored]:
+        found = self._rank(view, vectors, view.select(docs, pages, "page"), k=k)
+        if found:
+            return found
+        regions = self._rank(view, vectors, view.select(docs, pages, "region"), k=None)
+        best: dict[UnitRef, float] = {}
+        for region in regions:
+            page = region.unit.as_page
+            best[page] = max(region.score, best.get(page, region.score))
+        return ranked([Scored(page, score) for page, score in best.items()])[:k]
+
+    def _rank(
+        self, view: VectorView, vectors: NDArray[np.float32], selections: list[Selection], *, k: int | None
+    ) -> list[Scored]:
+        """Rank the selected rows; None for `k` keeps all of them, scored exactly."""
+        n_units = sum(len(rows) for _, rows in selections)
+        if k is not None and n_units > max(self._exact_below, self._n_candidates, k):
+            n = max(self._n_candidates, k)
+            selections = self._candidates.shortlist(vectors, view, selections, n=n)
+        scores = exact_scores(self._kernel, vectors, selections)
+        return best_units(view, selections, scores, k=n_units if k is None else k)
+
+
+def _regions_of(view: VectorView, docs: Sequence[Document], pages: Sequence[Scored]) -> list[Selection]:
+    """Rows of all regions on the given pages."""
+    wanted = {(unit.doc_id, unit.page_no) for unit, _ in pages}
+    found: list[Selection] = []
+    for part, rows in view.select(docs, None, "region"):
+        keep = [
+            (view.documents[int(part.doc_indices[row])].doc_id, int(part.page_nos[row])) in wanted
+            for row in rows
+        ]
+        if any(keep):
+            found.append(Selection(part, rows[keep]))
+    return found
+
+
+def coverage(view: VectorView, corpus: Corpus) -> tuple[int, int]:
+    """How many indexed pages have vectors, and how many there are."""
+    n_pages = sum(document.n_pages_indexed for document in corpus.documents())
+    return len(view.pages()), n_pages
