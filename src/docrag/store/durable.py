@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from docrag.errors import StorageError
+
+_LAST_BYTES = {".lance": b"LANC", ".manifest": b"LANC", ".arrow": b"ARROW1"}
+"""How the files of a Lance table end."""
+
+_RUST_PLACE = re.compile(r",? ?\S+\.rs:\d+(:\d+)?")  # where in LanceDB's source; of no use to people
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -39,27 +46,43 @@ class FolderSync:
     """Flushes what was added to folders that other code writes to: Lance itself never calls fsync.
 
     Lance's files are never changed once written, so only names that were not there before are flushed,
-    and then the folders that hold them.
+    and then the folders that hold them. A new file that is cut short is an error, see
+    `docrag.store.versions`.
     """
 
     def __init__(self) -> None:
         self._known: dict[Path, set[str]] = {}
 
     def watch(self, folder: Path) -> None:
-        """Take what is in `folder` now, if it exists, for durable."""
+        """Take what is in `folder` now for durable."""
         self._known[folder] = set(_files(folder))
 
     def flush(self, folder: Path) -> None:
-        """Make every file below `folder` durable that appeared since the last call."""
+        """Make every file below `folder` durable that appeared since the last call.
+
+        Raises OSError when one of them is not whole.
+        """
         present = set(_files(folder))
         new = present - self._known.get(folder, set())
         for path in new:
             with contextlib.suppress(FileNotFoundError):
                 _fsync(path)
+                _check_whole(path)
         parents = {os.path.dirname(path) for path in new}
         for path in parents | {os.path.dirname(parent) for parent in parents}:
             _fsync(path)
         self._known[folder] = present
+
+
+def _check_whole(path: str) -> None:
+    end = _LAST_BYTES.get(os.path.splitext(path)[1])
+    if end is None:
+        return
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(end)))
+        if file.read() != end:
+            raise OSError(errno.ENOSPC, f"No space left on device: only {size} bytes were written", path)
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -93,13 +116,20 @@ def storage_errors(index: Path, step: str) -> Generator[None]:
         ) from error
 
 
+def is_disk_full(message: str) -> bool:
+    """Whether an error message of the system or of LanceDB says that there is no room left."""
+    lowered = message.lower()
+    return "no space left" in lowered or "quota" in lowered
+
+
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:400]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return _RUST_PLACE.sub("", line)[:400]
 
 
 def _next_step(message: str) -> str:
     lowered = message.lower()
-    if "no space left" in lowered or "quota" in lowered:
+    if is_disk_full(message):
         return "free some disk space"
     if "permission denied" in lowered or "read-only" in lowered:
         return "make the folder writable"

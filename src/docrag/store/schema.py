@@ -20,6 +20,7 @@ from docrag.store.terms import index_terms
 from docrag.types import Document, OutlineEntry, Page, PageFailure, Reason
 
 DOCUMENTS, PAGES, CHUNKS = "documents", "pages", "chunks"
+TABLES = (DOCUMENTS, PAGES, CHUNKS)
 SEARCHED = {PAGES: "terms", CHUNKS: "terms"}
 """The column of each table that full-text search looks in; see `docrag.store.terms`."""
 

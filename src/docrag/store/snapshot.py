@@ -14,7 +14,7 @@ from docrag.errors import IndexFormatError
 from docrag.store import schema, tables
 from docrag.store.manifest import Manifest
 from docrag.store.page_codec import unpack_page
-from docrag.store.schema import CHUNKS, DOCUMENTS, PAGES
+from docrag.store.schema import CHUNKS, DOCUMENTS, PAGES, TABLES
 from docrag.store.vectors import ChunkVectors
 from docrag.types import Document, Page, PageRef
 
@@ -151,7 +151,7 @@ def _open_together(connection: DBConnection) -> dict[str, Table]:
     ``documents`` is the same before and after the others were opened, they hold all its rows.
     """
     for _ in range(_MAX_TRIES):
-        opened = {name: connection.open_table(name) for name in (DOCUMENTS, PAGES, CHUNKS)}
+        opened = {name: connection.open_table(name) for name in TABLES}
         if connection.open_table(DOCUMENTS).version == opened[DOCUMENTS].version:
             return opened
     raise IndexFormatError(f"table {DOCUMENTS} changed {_MAX_TRIES} times while it was opened; try again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -11,8 +12,13 @@ from lancedb.table import Table
 
 from docrag.store import schema, tables
 from docrag.store.durable import FolderSync, storage_errors
+from docrag.store.versions import manifests, roll_back
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_MAX_TORN = 3
+"""Commits of one write: tidying merges files, updates the index and cleans up."""
 
 
 class Storage:
@@ -27,6 +33,8 @@ class Storage:
         self._on_write = on_write
         self._connection = tables.connect(index)
         self._sync = FolderSync()
+        for name in schema.TABLES:
+            self._sync.watch(self._folder_of(name))
         self._tables: dict[str, Table] = {}
 
     def write(self, step: str, change: Callable[[], T]) -> T:
@@ -38,11 +46,19 @@ class Storage:
         return result
 
     def write_table(self, name: str, step: str, change: Callable[[], T]) -> T:
-        """Change a table; the change is on disk when this returns."""
+        """Change a table; the change is on disk when this returns, and taken back when it fails."""
 
         def flushed() -> T:
-            result = change()
-            self._sync.flush(self._folder_of(name))
+            folder = self._folder_of(name)
+            version = max(manifests(folder), default=0)
+            try:
+                result = change()
+                self._sync.flush(folder)
+            except (OSError, RuntimeError):
+                roll_back(folder, version)
+                self._sync.watch(folder)  # what was written of it is unused and goes with the next clean-up
+                self._tables.pop(name, None)
+                raise
             return result
 
         return self.write(f"{name} {step}", flushed)
@@ -52,8 +68,24 @@ class Storage:
         if name not in self._tables:
             with storage_errors(self.index, f"opening table {name}"):
                 self._tables[name] = self._connection.open_table(name)
-                self._sync.watch(self._folder_of(name))
         return self._tables[name]
+
+    def recover(self, name: str, *, known_good: int) -> None:
+        """Take back commits of a table that a power cut left torn, at most down to a version known good.
+
+        Every write is flushed before the next begins, so only what the last one committed can be torn.
+        """
+        folder = self._folder_of(name)
+        for version in list(manifests(folder))[:_MAX_TORN]:
+            try:
+                tables.ingest_ids(self._connection.open_table(name))
+            except (OSError, RuntimeError, ValueError) as error:
+                if version <= known_good:
+                    return
+                _log.warning("version %d of table %s is torn (%s); taking it back", version, name, error)
+                self.write(f"{name} recover", lambda v=version: roll_back(folder, v - 1))
+            else:
+                return
 
     def append(self, name: str, rows: pa.Table) -> None:
         """Add rows to a table, in one commit."""
@@ -61,7 +93,9 @@ class Storage:
 
     def delete(self, name: str, where: str) -> None:
         """Delete rows from a table, in one commit; without such rows nothing is written."""
-        if self.table(name).count_rows(where):
+        with storage_errors(self.index, f"reading table {name}"):
+            n_rows = self.table(name).count_rows(where)
+        if n_rows:
             self.write_table(name, "delete", lambda: self.table(name).delete(where))
 
     def create_tables(self, dim: int | None) -> None:

@@ -24,7 +24,7 @@ from docrag.store import drafts, fulltext, manifest, schema, tables
 from docrag.store.draft import Draft
 from docrag.store.durable import storage_errors
 from docrag.store.lock import WriterLock
-from docrag.store.schema import DOCUMENTS, SEARCHED
+from docrag.store.schema import DOCUMENTS, SEARCHED, TABLES
 from docrag.store.storage import Storage
 from docrag.store.tidy import RETENTION_S, drop_leftovers, is_tidy, tidy
 from docrag.types import Document
@@ -94,6 +94,8 @@ class IndexWriter:
                 self._create(text_encoder)
             self._manifest = manifest.read(self.path)
             manifest.check_encoder(self.path, self._manifest, text_encoder)
+            for name in TABLES:
+                self._storage.recover(name, known_good=self._manifest.tidy_at.get(name, 1))
             self._committed = self._read_committed()
         except BaseException:
             self._lock.release()
@@ -138,7 +140,8 @@ class IndexWriter:
         record = resumed or drafts.DraftRecord(uuid.uuid4().hex, doc_id, fingerprint)
         self._opened_drafts.add(record.ingest_id)
         if resumed is not None:
-            return Draft.resume(self._storage, record, dim=self._dim)
+            with storage_errors(self.path, "reading a draft"):
+                return Draft.resume(self._storage, record, dim=self._dim)
         self._storage.write("draft", lambda: drafts.add(self.path, record))
         return Draft(self._storage, record, dim=self._dim)
 
@@ -218,6 +221,10 @@ class IndexWriter:
             of bytes or settings that nobody asked for any more, and goes. None keeps all: only a part of the
             folder was looked at.
         """
+        with storage_errors(self.path, "finishing the index"):
+            self._finish(keep_drafts)
+
+    def _finish(self, keep_drafts: Collection[str] | None) -> None:
         visible = {row.ingest_id for row in self._committed.values()}
         drafted: set[str] = set()
         for record in drafts.read_all(self.path):
@@ -230,7 +237,8 @@ class IndexWriter:
         settings = dict(fulltext.SETTINGS)
         held = self._manifest
         if dict(held.fulltext) != settings or not is_tidy(self._storage, held.tidy_at):
-            tidy_at = tidy(self._storage, visible | drafted)
+            is_new_fulltext = dict(held.fulltext) != settings
+            tidy_at = tidy(self._storage, visible | drafted, tidy_at={} if is_new_fulltext else held.tidy_at)
             self._write_manifest(
                 dataclasses.replace(held, fulltext=settings, tidy_at=tidy_at, leftovers_since_s=time.time())
             )
