@@ -30,6 +30,11 @@ def test_right_to_left_pages_start_with_the_right_column() -> None:
     assert reading_order(boxes, right_to_left=True) == [0, 3, 4, 1, 2]
 
 
+def test_a_heading_set_out_to_the_left_stays_above_its_text() -> None:
+    text_1, heading, text_2 = Box(83, 100, 550, 300), Box(33, 320, 90, 340), Box(83, 345, 550, 500)
+    assert reading_order([text_1, heading, text_2]) == [0, 1, 2]
+
+
 def test_the_order_does_not_depend_on_the_order_given() -> None:
     boxes = [TITLE, LEFT_1, LEFT_2, RIGHT_1, RIGHT_2, FIGURE, BELOW_LEFT, BELOW_RIGHT]
     for seed in range(5):

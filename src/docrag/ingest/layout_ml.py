@@ -35,6 +35,8 @@ class MlLayout:
     Pages of another parser, and pages the model cannot take, are left to `FastLayout`.
     """
 
+    parser = "pymupdf"
+
     def __init__(self) -> None:
         from pymupdf.layout.onnx.BoxRFDGNN import BoxRFDGNN
         from pymupdf.layout.onnx.ImageFeatureExtractorV1 import ImageFeatureExtractorV1

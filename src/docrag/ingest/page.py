@@ -24,7 +24,8 @@ def read_page(
     """Read one page: words (by OCR where the text layer fails), regions, tables, text and chunks.
 
     `Page.notes` names what happened: "ocr:REASON" for a page that OCR read in whole, "ocr:pictures" for OCR
-    inside pictures, "no_ocr:REASON" where OCR was needed and not to be had, and the detector's own notes.
+    inside pictures, "no_ocr:REASON" where OCR was needed and not to be had, "layout:fast" where the layout
+    model cannot work with the parser.
 
     Raises
     ------
@@ -47,6 +48,9 @@ def read_page(
             notes.append(f"no_ocr:{reason}")
         else:
             raw = _read_whole(raw, source, ocr, options, reason, notes)
+    # A detector that works with one parser names it, and falls back to geometry elsewhere.
+    if getattr(detector, "parser", source.parser) != source.parser:
+        notes.append("layout:fast")
     detected = with_images(raw, detector.detect(raw, source))
     if ocr is not None and reason is None:
         boxes = pictures_to_read(raw, detected)
