@@ -22,6 +22,13 @@ def test_help_names_every_command(docrag):
         assert command in result.out
 
 
+@pytest.mark.parametrize("command", [[], ["config"]])
+def test_a_bare_command_prints_its_help(docrag, command):
+    result = docrag(*command)
+    assert (result.code, result.err) == (1, "")
+    assert "Usage: docrag" in result.out
+
+
 def test_the_version_is_printed(docrag):
     result = docrag("--version")
     assert (result.code, result.out.split()[0]) == (0, "docrag")
@@ -30,8 +37,9 @@ def test_the_version_is_printed(docrag):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["serch", "x"], ["serch"]),
-        (["index"], ["Missing argument", "PATH"]),
+        (["serch", "x"], ["serch", "search", "see docrag --help"]),
+        (["index"], ["Missing argument", "PATH", "see docrag index --help"]),
+        (["eval", "x", "--out", "y"], ["--task", "retrieval", "answers"]),
         (["search", "x", "--unit", "word"], ["--unit", "page", "region"]),
         (["search", "x", "-k", "0"], ["-k"]),
         (["search", "x", "--pages", "9-3"], ["--pages 9-3"]),

@@ -81,7 +81,12 @@ def run(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), prog_name="docrag", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
-        return _fail(arguments, "UsageError", error.format_message(), EXIT_USAGE)
+        what = " ".join(error.format_message().split()).rstrip(".")
+        if not what:  # a bare group has printed its help
+            return EXIT_USAGE
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "docrag"
+        return _fail(arguments, "UsageError", f"{what}; see {command} --help", EXIT_USAGE)
     except DocragError as error:
         _raise_for_debugging()
         return _fail(arguments, type(error).__name__, str(error), error.exit_code)

@@ -105,7 +105,9 @@ def sources_table(hits: Sequence[Hit]) -> Table:
     from docrag.report.printable import printable
 
     names = sorted({name for hit in hits for name in hit.sources})
-    table = Table("#", "where", "fused", *names, title="Ranks and scores by retriever", title_justify="left")
+    table = Table(title="Ranks and scores by retriever", title_justify="left")
+    for header in ("#", "where", "fused", *names):
+        table.add_column(header, overflow="fold")
     for rank, hit in enumerate(hits, 1):
         cells = [
             f"{source.rank}: {source.score:.3f}" if (source := hit.sources.get(name)) else "–"
