@@ -34,6 +34,8 @@ def do(deed: str, path: Path) -> None:
     match deed:
         case "segv":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "xcpu":
+            os.kill(os.getpid(), signal.SIGXCPU)
         case "abort":
             os.abort()
         case "exit":
@@ -51,6 +53,8 @@ def do(deed: str, path: Path) -> None:
         case "memory":
             hoard = [bytearray(1 << 24) for _ in range(1 << 10)]
             raise AssertionError(f"{len(hoard)} blocks were to be had")
+        case "alloc":
+            raise RuntimeError("Non-zero status code returned: std::bad_alloc")
         case "raise":
             raise ValueError("the cow is out")
         case "unreadable":
@@ -64,6 +68,8 @@ def do(deed: str, path: Path) -> None:
             path.write_text(path.read_text() + "\nok")
         case "vanish":
             path.unlink()
+        case _:
+            pass
 
 
 class FaultySource:

@@ -14,7 +14,7 @@ from tests.ingest.faulty import FaultyReader, FaultyStart
 
 from docrag.ingest.options import IngestLimits
 from docrag.ingest.pool import WorkerPool
-from docrag.ingest.process import WorkerStartError
+from docrag.ingest.process import WorkerProcess, WorkerStartError
 from docrag.ingest.slot import Job
 from docrag.ingest.worker import Message, Opened, Refused, Task, TaskDone
 from docrag.types import Page, PageFailure, Reason
@@ -69,6 +69,8 @@ DEATHS = {
     "sleep": Reason.WALL_LIMIT,
     "stubborn": Reason.WALL_LIMIT,
     "memory": Reason.MEMORY_LIMIT,
+    "alloc": Reason.MEMORY_LIMIT,
+    "xcpu": Reason.CPU_LIMIT,
 }
 
 
@@ -166,7 +168,7 @@ def test_workers_are_replaced_after_some_pages(tmp_path: Path) -> None:
     assert before != after
 
 
-def wait_for_processes(pool: WorkerPool) -> list:
+def wait_for_processes(pool: WorkerPool) -> list[WorkerProcess]:
     while not (processes := pool.processes()):
         pass
     return processes
