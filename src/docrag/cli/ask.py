@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docrag.cli.index import exit_code, run_index, summary
+from docrag.cli.index import exit_code, run_index, run_visual_pass, summary
 from docrag.cli.options import (
     ConfigOption,
     DocOption,
@@ -69,6 +69,7 @@ def ask(
         if paths:
             report = run_index(rag, paths, output, password=password)
             output.note(f"{rag.index_dir}: {summary(report)}")
+            run_visual_pass(rag, output, password=password)
             code = exit_code(report)
             scope = rag.within(paths, scope)
         answer = rag.ask(question, scope=scope)

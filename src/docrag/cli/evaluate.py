@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from docrag.cli.index import run_index, summary
+from docrag.cli.index import run_index, run_visual_pass, summary
 from docrag.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
 from docrag.cli.output import Output
 
@@ -71,6 +71,7 @@ def evaluate(
     index_dir = index_dir or default_index(dataset.documents_folder)
     with DocRAG.open(dataset.documents_folder, index=index_dir, settings=settings) as rag:
         report = run_index(rag, list(dataset.paths), output)
+        run_visual_pass(rag, output)
         output.note(f"{rag.index_dir}: {summary(report)}")
         result = run.evaluate(
             dataset,
