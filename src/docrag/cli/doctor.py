@@ -24,6 +24,7 @@ def doctor(
     quiet: QuietOption = False,
 ) -> None:
     """Check the installation and the index; exits with 2 when something is wrong."""
+    from docrag.cli.progress import counted
     from docrag.config import load_settings
     from docrag.pipeline import DocRAG
     from docrag.pipeline.health import check_all
@@ -47,6 +48,6 @@ def doctor(
             output.print(line)
             if check.mend and check.state != "ok":
                 output.print(Text(f"  {'':{width}}  → {check.mend}", style="cyan"))
-        output.note("all well" if not n_problems else f"{n_problems} problems")
+        output.note("all well" if not n_problems else counted(n_problems, "problem"))
     if n_problems:
         raise typer.Exit(EXIT_PROBLEMS)

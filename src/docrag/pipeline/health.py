@@ -46,6 +46,7 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
         _cpus(settings),
         *_packages(),
         _encoder(settings),
+        *_page_encoder(settings),
         _ocr(settings),
         _layout(settings),
         _disk(index),
@@ -84,6 +85,19 @@ def _encoder(settings: Settings) -> Check:
     )
     verified = ", checksums verified" if settings.embed.kind == "minilm" else ""
     return Check("text encoder", "ok", detail + verified)
+
+
+def _page_encoder(settings: Settings) -> Iterator[Check]:
+    """Say what is configured; the model itself is not loaded, which may take minutes."""
+    if settings.visual is None:
+        return
+    encoder = settings.visual.encoder
+    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    if encoder.kind == "local" and missing:
+        mend = 'pip install "docrag[visual]"'
+        yield Check("page encoder", "problem", f"{', '.join(missing)} not installed", mend)
+    else:
+        yield Check("page encoder", "ok", f"{encoder.kind}: {encoder.model or 'the model of the server'}")
 
 
 def _ocr(settings: Settings) -> Check:
