@@ -142,10 +142,14 @@ def test_drafts_that_a_later_run_may_resume_are_kept_when_asked(tmp_path: Path):
         with open_writer(tmp_path) as writer:
             writer.draft(doc_id, fingerprint="f1").add([page], chunk_vectors([page]), [])
     with open_writer(tmp_path) as writer:
+        put(writer, "c.pdf", "cc", [page])
         writer.finish(keep_drafts=None)
-        assert rows(tmp_path, "pages") == 2
+        assert rows(tmp_path, "pages") == 3
+        assert found(tmp_path, "kept") == [("c.pdf", 1)]
         writer.finish(keep_drafts=["bb"])
         assert [record.doc_id for record in drafts.read_all(tmp_path)] == ["bb"]
+        assert rows(tmp_path, "pages") == 2
+        assert found(tmp_path, "kept") == [("c.pdf", 1)]
         assert writer.draft("bb", fingerprint="f1").pages_done == {1}
 
 

@@ -26,9 +26,9 @@ class Manifest:
     """The identity of an index.
 
     `tidy_at` maps a table to the version that `IndexWriter.finish` left behind: a table that still stands
-    there has a complete full-text index and nothing to purge. `fulltext` are the tokenizer settings of that
-    index. `leftovers_since_s` is the time (seconds since 1970) of that tidying, None once the files of the
-    versions before it are deleted too.
+    there has a complete full-text index and no rows but those of documents and of `kept_drafts`. `fulltext`
+    are the tokenizer settings of that index. `leftovers_since_s` is the time (seconds since 1970) of that
+    tidying, None once the files of the versions before it are deleted too.
     """
 
     format: int
@@ -37,6 +37,7 @@ class Manifest:
     text_encoder: EncoderIdentity | None
     fulltext: Mapping[str, Any]
     tidy_at: Mapping[str, int] = field(default_factory=dict[str, int])
+    kept_drafts: tuple[str, ...] = ()
     leftovers_since_s: float | None = None
 
     @classmethod
@@ -85,7 +86,8 @@ def read(index: Path) -> Manifest:
             text_encoder=EncoderIdentity(**encoder) if encoder is not None else None,
             fulltext=body["fulltext"],
             tidy_at=body["tidy_at"],
-            leftovers_since_s=body["leftovers_since_s"],
+            kept_drafts=tuple(body.get("kept_drafts", ())),
+            leftovers_since_s=body.get("leftovers_since_s"),
         )
     except (KeyError, TypeError) as error:
         raise IndexFormatError(

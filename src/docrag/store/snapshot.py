@@ -138,7 +138,7 @@ class Snapshot:
     def _strays(self) -> Mapping[str, set[str]]:
         """ingest_ids in ``pages`` and ``chunks`` that are not committed: drafts, and what was replaced."""
         if all(self.manifest.tidy_at.get(name) == version for name, version in self.versions.items()):
-            return {PAGES: set(), CHUNKS: set()}
+            return {name: set(self.manifest.kept_drafts) for name in (PAGES, CHUNKS)}
         return {
             name: tables.ingest_ids(self.tables[name]) - self.document_of.keys() for name in (PAGES, CHUNKS)
         }

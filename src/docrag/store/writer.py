@@ -155,7 +155,8 @@ class IndexWriter:
         Raises ValueError when the draft's pages and failures are not those that `document` declares.
         """
         draft.check_complete(document)
-        row = _Committed(document, draft.ingest_id, draft.fingerprint).to_arrow()
+        committed = _Committed(document, draft.ingest_id, draft.fingerprint)
+        row = committed.to_arrow()
         had_its_bytes = f"doc_id = {tables.quoted(document.doc_id)}"
         self._storage.write_table(
             DOCUMENTS,
@@ -169,7 +170,9 @@ class IndexWriter:
                 .execute(row)
             ),
         )
-        self._committed = self._read_committed()
+        # Known without reading the table again, which would take ever longer as a folder's files come in.
+        others = {d: c for d, c in self._committed.items() if c.document.doc_id != document.doc_id}
+        self._committed = {**others, document.doc: committed}
         self._strike_out(draft.ingest_id)
 
     def remove(self, doc: str) -> None:
@@ -236,11 +239,19 @@ class IndexWriter:
                 drafted.add(record.ingest_id)
         settings = dict(fulltext.SETTINGS)
         held = self._manifest
-        if dict(held.fulltext) != settings or not is_tidy(self._storage, held.tidy_at):
-            is_new_fulltext = dict(held.fulltext) != settings
-            tidy_at = tidy(self._storage, visible | drafted, tidy_at={} if is_new_fulltext else held.tidy_at)
+        kept_drafts = tuple(sorted(drafted))
+        is_same = dict(held.fulltext) == settings and held.kept_drafts == kept_drafts
+        if not is_same or not is_tidy(self._storage, held.tidy_at):
+            known = held.tidy_at if dict(held.fulltext) == settings else {}
+            tidy_at = tidy(self._storage, visible | drafted, tidy_at=known)
             self._write_manifest(
-                dataclasses.replace(held, fulltext=settings, tidy_at=tidy_at, leftovers_since_s=time.time())
+                dataclasses.replace(
+                    held,
+                    fulltext=settings,
+                    tidy_at=tidy_at,
+                    kept_drafts=kept_drafts,
+                    leftovers_since_s=time.time(),
+                )
             )
         elif held.leftovers_since_s is not None and time.time() - held.leftovers_since_s > RETENTION_S:
             drop_leftovers(self._storage)
