@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.errors import ModelError, ModelUnavailable
+from docrag.geometry import Box, union_box
 from docrag.ingest.image_reader import ImageReader
 from docrag.ingest.names import document_path
 from docrag.ingest.options import IngestOptions
@@ -30,7 +31,7 @@ from docrag.protocols import ImageVectors, PageEmbedder, RgbImage
 from docrag.store.reader import IndexReader
 from docrag.store.segments import Segment, Source, UnitFailure, UnitKey
 from docrag.store.vector_store import VectorReader, VectorWriter, source_of
-from docrag.types import Document, PageFailure, PageRef, RegionKind
+from docrag.types import Chunk, Document, Page, PageFailure, PageRef, RegionKind
 
 CROPPED_KINDS: frozenset[RegionKind] = frozenset({"table", "picture", "formula"})
 """Regions that say more to the eye than their text does; a caption belongs to the chunk of its figure."""
@@ -123,7 +124,7 @@ def add_visual_vectors(
     plan, skipped = _plan(corpus, vectors, folder, units, retry_failed=retry_failed)
     run = _Run(writer, embedder, plan, ingest_ids, on_progress)
     if plan:
-        run.execute(ingest, longest_px, password)
+        run.execute(draw_in_workers(plan, ingest, longest_px=longest_px, password=password))
     after = VectorReader(corpus.path, lambda: (corpus.documents(), ingest_ids))
     return VisualReport(
         n_pages=sum(document.n_pages_indexed for document in corpus.documents()),
@@ -136,7 +137,7 @@ def add_visual_vectors(
 
 
 @dataclass(frozen=True, slots=True)
-class _FileJob:
+class FileJob:
     """What a document still lacks, by page number."""
 
     document: Document
@@ -151,7 +152,7 @@ def _plan(
     units: Sequence[str],
     *,
     retry_failed: bool,
-) -> tuple[list[_FileJob], dict[str, str]]:
+) -> tuple[list[FileJob], dict[str, str]]:
     """Files to draw from, and documents whose file cannot be used, with the reason."""
     view = vectors.view()
     done = {
@@ -163,7 +164,7 @@ def _plan(
     }
     if not retry_failed:
         done |= {(unit.doc_id, unit.page_no, unit.chunk_no) for unit, _ in vectors.failures()}
-    jobs: list[_FileJob] = []
+    jobs: list[FileJob] = []
     skipped: dict[str, str] = {}
     for document in corpus.documents():
         pages: dict[int, ImageJob] = {}
@@ -173,7 +174,7 @@ def _plan(
             if page is None:
                 continue
             crops = [
-                Crop(chunk.chunk_no, chunk.box)
+                Crop(chunk.chunk_no, seen_box(page, chunk))
                 for chunk in page.chunks
                 if "region" in units and chunk.kind in CROPPED_KINDS and chunk.boxes
                 if (document.doc_id, page_no, chunk.chunk_no) not in done
@@ -186,8 +187,15 @@ def _plan(
             if problem:
                 skipped[document.doc] = problem
             else:
-                jobs.append(_FileJob(document, path, pages))
+                jobs.append(FileJob(document, path, pages))
     return jobs, skipped
+
+
+def seen_box(page: Page, chunk: Chunk) -> Box:
+    """The box around a chunk, its figure and its caption: a picture without text is not part of any text."""
+    own = set(chunk.region_orders)
+    partners = {r.caption_order for r in page.regions if r.order in own and r.caption_order is not None}
+    return union_box([*chunk.boxes, *(region.box for region in page.regions if region.order in partners)])
 
 
 def _problem(document: Document, path: Path) -> str:
@@ -215,7 +223,7 @@ class _Run:
         self,
         writer: VectorWriter,
         embedder: PageEmbedder,
-        plan: Sequence[_FileJob],
+        plan: Sequence[FileJob],
         ingest_ids: Mapping[str, str],
         on_progress: OnProgress,
     ) -> None:
@@ -231,35 +239,17 @@ class _Run:
         self._flushed_s = time.monotonic()
         self.n_added = 0
 
-    def execute(self, ingest: IngestOptions, longest_px: int, password: str | None) -> None:
-        """Draw in worker processes, encode here, write segments; what is encoded is written in any case."""
-        drawing = {str(file.path): file.pages for file in self._plan}
-        n_jobs = 0
-        pool = WorkerPool(
-            functools.partial(ImageReader, drawing, longest_px),
-            n_workers=min(ingest.worker_count(), max(1, self._n_units // JOB_PAGES)),
-            limits=ingest.limits,
-            recycle_after_pages=ingest.recycle_after_pages,
-        )
-        with pool:
-            for key, file in enumerate(self._plan):
-                parser = "pdfium" if file.document.parser == "pdfium" else "pymupdf"
-                for pages in _chunks(sorted(file.pages), JOB_PAGES):
-                    pool.submit(Job(key, file.path, parser, pages, False, password))
-                    n_jobs += 1
-            try:
-                while n_jobs:
-                    result = pool.next()
-                    message = result.message
-                    if isinstance(message, PageImages):
-                        self._take(result.key, message)
-                    elif isinstance(message, PageFailure):
-                        self._fail_page(result.key, message)
-                    elif isinstance(message, TaskDone):
-                        n_jobs -= 1
-                self._encode()
-            finally:
-                self._flush()
+    def execute(self, drawn: Iterable[tuple[int, PageImages | PageFailure]]) -> None:
+        """Encode what was drawn and write segments; what is encoded is written in any case."""
+        try:
+            for key, message in drawn:
+                if isinstance(message, PageImages):
+                    self._take(key, message)
+                else:
+                    self._fail_page(key, message)
+            self._encode()
+        finally:
+            self._flush()
 
     def _take(self, key: int, drawn: PageImages) -> None:
         source = self._source_of[key]
@@ -338,6 +328,33 @@ class _SegmentBuilder:
 
     def _index(self, source: Source) -> int:
         return self._sources.setdefault(source, len(self._sources))
+
+
+def draw_in_workers(
+    plan: Sequence[FileJob], ingest: IngestOptions, *, longest_px: int, password: str | None
+) -> Iterator[tuple[int, PageImages | PageFailure]]:
+    """Draw in processes that a file may end; yields an index into `plan` with each page."""
+    drawing = {str(file.path): file.pages for file in plan}
+    n_pages = sum(len(file.pages) for file in plan)
+    n_jobs = 0
+    pool = WorkerPool(
+        functools.partial(ImageReader, drawing, longest_px),
+        n_workers=min(ingest.worker_count(), max(1, n_pages // JOB_PAGES)),
+        limits=ingest.limits,
+        recycle_after_pages=ingest.recycle_after_pages,
+    )
+    with pool:
+        for key, file in enumerate(plan):
+            parser = "pdfium" if file.document.parser == "pdfium" else "pymupdf"
+            for pages in _chunks(sorted(file.pages), JOB_PAGES):
+                pool.submit(Job(key, file.path, parser, pages, False, password))
+                n_jobs += 1
+        while n_jobs:
+            result = pool.next()
+            if isinstance(result.message, TaskDone):
+                n_jobs -= 1
+            elif isinstance(result.message, PageImages | PageFailure):
+                yield result.key, result.message
 
 
 def _embedded(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageVectors | str]:

@@ -184,13 +184,22 @@ class VectorWriter:
         segments = open_segments(self.index)
         visibility = _Visibility(documents, ingest_ids)
         shown = {part.name: part for part in make_view(segments, documents, ingest_ids).parts}
+        failed = {
+            (unit.doc_id, unit.page_no, unit.chunk_no)
+            for unit, _ in _failures(segments.values(), documents, ingest_ids)
+        }
         for group in self._groups(segments):
             members = [segments[name] for name in group]
             rows = [np.flatnonzero(shown[name].doc_indices >= 0) for name in group]
             if len(group) == 1 and len(rows[0]) == len(members[0].units) and self._has_columns(members[0]):
                 continue
             new = merged(members, rows, group)
-            keep = [f for f in new.failures if visibility.shows(new.sources[f.source], f.chunk_no)]
+            keep = [
+                f
+                for f in new.failures
+                if (new.sources[f.source].doc_id, f.page_no, f.chunk_no) in failed
+                and visibility.shows(new.sources[f.source], f.chunk_no)
+            ]
             new = dataclasses.replace(new, failures=keep)
             if new.units or new.failures:
                 self.add(new)
@@ -227,14 +236,20 @@ class VectorWriter:
 def _failures(
     segments: Iterable[Segment], documents: Sequence[Document], ingest_ids: Mapping[str, str]
 ) -> list[tuple[UnitRef, str]]:
+    """Visible units that failed and did not succeed in any segment."""
     visibility = _Visibility(documents, ingest_ids)
     name_of = {document.doc_id: document.doc for document in documents}
     found: dict[UnitRef, str] = {}
+    done: set[UnitRef] = set()
     for segment in segments:
+        for unit in segment.units:
+            source = segment.sources[unit.source]
+            if visibility.shows(source, unit.chunk_no):
+                done.add(UnitRef(name_of[source.doc_id], unit.page_no, unit.chunk_no, source.doc_id))
         for failure in segment.failures:
             source = segment.sources[failure.source]
             if visibility.shows(source, failure.chunk_no):
                 doc = name_of[source.doc_id]
                 unit = UnitRef(doc, failure.page_no, failure.chunk_no, source.doc_id)
                 found[unit] = failure.message
-    return sorted(found.items())
+    return sorted((unit, why) for unit, why in found.items() if unit not in done)

@@ -1,0 +1,340 @@
+"""From PDFs to visual hits, with an encoder that sees colours; no extra needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pymupdf
+import pytest
+from tests.visual.colours import ColourEmbedder
+
+from docrag.errors import ConfigError, EncoderMismatch, ModelUnavailable
+from docrag.ingest.image_reader import ImageReader
+from docrag.ingest.options import IngestOptions
+from docrag.late_interaction.maxsim import MaxSim
+from docrag.pipeline import visual_index
+from docrag.pipeline.docrag import DocRAG
+from docrag.pipeline.settings import Settings
+from docrag.pipeline.visual import (
+    build_visual_retriever,
+    compact_vectors,
+    coverage_notice,
+    index_visually,
+    open_vectors,
+)
+from docrag.pipeline.visual_options import FdeOptions, PooledOptions, VisualOptions
+from docrag.retrieve.visual.retriever import VisualRetriever
+from docrag.store.reader import IndexReader
+from docrag.types import Query, Scope
+
+COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
+FAST = IngestOptions(layout="fast", ocr="never", n_workers=1)
+
+
+def write_pdf(path: Path, pages: list[str]) -> None:
+    """One page per colour word; each has a filled square in the lower right quarter and a line of text."""
+    document = pymupdf.open()
+    for number, colour in enumerate(pages, 1):
+        page = document.new_page(width=400, height=400)
+        page.insert_text((30, 40), f"Sheet {number} of the sample")
+        if colour in COLOURS:
+            page.draw_rect((200, 200, 400, 400), fill=COLOURS[colour], color=COLOURS[colour])
+    document.save(path)
+    document.close()
+
+
+def options(**more: object) -> VisualOptions:
+    encoder = {"kind": "local", "model": "unused"}
+    return VisualOptions.model_validate({"encoder": encoder, "longest_px": 64, "vectors": "float16"} | more)
+
+
+def draw_here(plan, ingest, *, longest_px, password):
+    """Draw in this process: starting a worker takes seconds."""
+    reader = ImageReader({str(file.path): file.pages for file in plan}, longest_px)
+    for key, file in enumerate(plan):
+        source = reader.open(file.path, parser=file.document.parser, password=password)
+        for page_no in sorted(file.pages):
+            yield key, reader.read(source, page_no)
+        source.close()
+
+
+@pytest.fixture(autouse=True)
+def no_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "workers" not in request.node.name:
+        monkeypatch.setattr(visual_index, "draw_in_workers", draw_here)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    write_pdf(folder / "a.pdf", ["red", "none", "green"])
+    write_pdf(folder / "b.pdf", ["blue", "red"])
+    with DocRAG.open(folder, settings=settings()) as rag:
+        rag.index()
+    return folder
+
+
+@pytest.fixture
+def indexed(sample: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the sample's files and text index."""
+    import shutil
+
+    folder = tmp_path / "files"
+    shutil.copytree(sample, folder)
+    (folder / ".docrag" / "folder").unlink(missing_ok=True)
+    return folder
+
+
+def settings(visual: VisualOptions | None = None) -> Settings:
+    return Settings.model_validate(
+        {
+            "ingest": FAST,
+            "embed": {"kind": "none"},
+            "visual": visual,
+            "retrieval": RETRIEVAL if visual else {},
+        }
+        if visual
+        else {"ingest": FAST, "embed": {"kind": "none"}}
+    )
+
+
+RETRIEVAL = {
+    "retrievers": ["bm25", "visual"],
+    "fusion": {"kind": "weighted-sum", "weights": {"bm25": 0.5, "visual": 0.5}},
+}
+
+
+def add(folder: Path, embedder: ColourEmbedder, chosen: VisualOptions, **more: object):
+    with IndexReader(folder / ".docrag") as corpus:
+        return index_visually(corpus, chosen, embedder, folder=folder, ingest=FAST, **more)  # type: ignore[arg-type]
+
+
+def search(
+    folder: Path, text: str, chosen: VisualOptions, *, unit: str = "page", k: int = 10, **scope: object
+) -> list[tuple[str, int, int]]:
+    with IndexReader(folder / ".docrag") as corpus:
+        retriever = build_visual_retriever(corpus, chosen, ColourEmbedder())
+        found = retriever.retrieve(Query(text, unit, Scope(**scope)), k=k)  # type: ignore[arg-type]
+    assert [s.score for s in found] == sorted((s.score for s in found), reverse=True)
+    return [(s.unit.doc, s.unit.page_no, s.unit.chunk_no) for s in found]
+
+
+def test_pages_are_found_by_their_colours(indexed: Path):
+    report = add(indexed, ColourEmbedder(), options())
+    assert (report.n_pages, report.n_pages_with_vectors, report.n_added) == (5, 5, 5)
+    assert not report.is_partial
+    assert search(indexed, "green", options())[0] == ("a.pdf", 3, 0)
+    assert search(indexed, "red", options())[:2] == [("a.pdf", 1, 0), ("b.pdf", 2, 0)]  # a tie, by name
+    assert len(search(indexed, "red", options())) == 5
+    assert search(indexed, "red", options(), docs=("b.pdf",)) == [("b.pdf", 2, 0), ("b.pdf", 1, 0)]
+    assert search(indexed, "red", options(), docs=("a.pdf",), pages=((2, 3),))[0][1] in (2, 3)
+    assert search(indexed, "blue", options(), k=1) == [("b.pdf", 1, 0)]
+    assert search(indexed, " ", options()) == []
+
+
+def test_a_second_pass_encodes_nothing(indexed: Path):
+    add(indexed, ColourEmbedder(), options())
+    embedder = ColourEmbedder()
+    assert add(indexed, embedder, options()).n_added == 0
+    assert embedder.n_images == 0
+
+
+def test_an_interrupted_pass_goes_on_where_it_was(indexed: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(visual_index, "ENCODE_IMAGES", 1)
+    with pytest.raises(ModelUnavailable):
+        add(indexed, ColourEmbedder(dies_after=3), options())
+    with IndexReader(indexed / ".docrag") as corpus:
+        assert len(open_vectors(corpus).view().pages()) == 3
+        assert "only 3 of 5 pages have visual vectors" in coverage_notice(corpus)
+    embedder = ColourEmbedder()
+    report = add(indexed, embedder, options())
+    assert (embedder.n_images, report.n_added, report.n_pages_with_vectors) == (2, 2, 5)
+    with IndexReader(indexed / ".docrag") as corpus:
+        assert coverage_notice(corpus) == ""
+    assert search(indexed, "green", options())[0] == ("a.pdf", 3, 0)
+
+
+def test_a_page_that_cannot_be_encoded_is_recorded_and_retried_when_asked(indexed: Path):
+    embedder = ColourEmbedder(fails_on=(0, 0, 255))
+    report = add(indexed, embedder, options())
+    assert report.failed == (("b.pdf", 1, 0, "cannot look at this colour"),)
+    assert (report.is_partial, report.n_added, report.n_pages_with_vectors) == (True, 4, 4)
+    again = add(indexed, ColourEmbedder(), options())
+    assert (again.n_added, len(again.failed)) == (0, 1)
+    retried = add(indexed, ColourEmbedder(), options(), retry_failed=True)
+    assert (retried.n_added, retried.failed, retried.n_pages_with_vectors) == (1, (), 5)
+
+
+def test_pages_are_drawn_in_workers(indexed: Path):
+    whole = add(indexed, ColourEmbedder(), options())
+    assert (whole.n_added, whole.failed) == (5, ())
+
+
+def test_a_file_that_is_gone_or_changed_is_skipped_and_named(indexed: Path):
+    (indexed / "a.pdf").unlink()
+    write_pdf(indexed / "b.pdf", ["green"])
+    report = add(indexed, ColourEmbedder(), options())
+    assert report.n_added == 0
+    assert report.skipped == {
+        "a.pdf": "the file is not where it was indexed",
+        "b.pdf": "the file has changed since it was indexed; run docrag index",
+    }
+
+
+def test_removed_documents_vanish_and_renamed_ones_are_not_encoded_again(indexed: Path):
+    add(indexed, ColourEmbedder(), options())
+    (indexed / "b.pdf").rename(indexed / "c.pdf")
+    (indexed / "a.pdf").unlink()
+    with DocRAG.open(indexed, settings=settings()) as rag:
+        rag.index()
+    assert search(indexed, "red", options()) == [("c.pdf", 2, 0), ("c.pdf", 1, 0)]
+    embedder = ColourEmbedder()
+    add(indexed, embedder, options())
+    assert embedder.n_images == 0
+
+
+def test_compaction_changes_no_ranking(indexed: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(visual_index, "ENCODE_IMAGES", 1)
+    monkeypatch.setattr(visual_index, "FLUSH_VECTORS", 1)
+    add(indexed, ColourEmbedder(), options())
+    before = search(indexed, "red blue", options())
+    with IndexReader(indexed / ".docrag") as corpus:
+        assert len(open_vectors(corpus).view().parts) == 5
+        compact_vectors(corpus, options(), ColourEmbedder())
+        assert len(open_vectors(corpus).view().parts) == 1
+    assert search(indexed, "red blue", options()) == before
+
+
+@pytest.mark.parametrize(
+    "candidates",
+    [PooledOptions(pool_factor=4), PooledOptions(pool_factor=4, vector_type="int8"), FdeOptions(n_planes=2)],
+)
+def test_candidates_find_what_exact_finds(indexed: Path, candidates: PooledOptions | FdeOptions):
+    two_stage = options(candidates=candidates, exact_below=0, n_candidates=2)
+    add(indexed, ColourEmbedder(), two_stage)
+    for colour, page in (("green", ("a.pdf", 3, 0)), ("blue", ("b.pdf", 1, 0))):
+        assert search(indexed, colour, two_stage, k=1) == [page]
+
+
+def test_other_vectors_than_the_index_holds_are_refused(indexed: Path):
+    with (
+        IndexReader(indexed / ".docrag") as corpus,
+        pytest.raises(EncoderMismatch, match="no visual vectors"),
+    ):
+        build_visual_retriever(corpus, options(), ColourEmbedder())
+    add(indexed, ColourEmbedder(), options())
+    with pytest.raises(EncoderMismatch, match="encoder revision: index '1', configured '2'"):
+        add(indexed, ColourEmbedder(revision="2"), options())
+    with pytest.raises(EncoderMismatch, match="pool_factor: index 1, configured 2"):
+        add(indexed, ColourEmbedder(), options(pool_factor=2))
+
+
+def test_token_pooling_keeps_the_patches_of_a_page(indexed: Path):
+    add(indexed, ColourEmbedder(), options(pool_factor=4))
+    with IndexReader(indexed / ".docrag") as corpus:
+        view = open_vectors(corpus).view()
+        part = view.parts[0]
+        grid = part.grids[0]
+        assert grid is not None
+        assert grid.shape == (8, 8)
+        assert part.vectors.n_vectors[0] <= 16
+        assert set(np.unique(grid)) == set(range(part.vectors.n_vectors[0]))
+    assert search(indexed, "green", options(pool_factor=4))[0] == ("a.pdf", 3, 0)
+
+
+# ── regions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def with_pictures(tmp_path: Path) -> Path:
+    """Two pages with one raster picture each, green above a caption and red above another."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    document = pymupdf.open()
+    for number, colour in enumerate(((0, 200, 0), (200, 0, 0)), 1):
+        page = document.new_page(width=400, height=400)
+        page.insert_text((40, 40), f"A page of prose before figure {number}, long enough to be a paragraph.")
+        picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 80, 60))
+        picture.set_rect(picture.irect, colour)
+        page.insert_image((60, 100, 300, 260), pixmap=picture)
+        page.insert_text((60, 280), f"Figure {number}: a colour")
+    document.save(folder / "p.pdf")
+    with DocRAG.open(folder, settings=settings()) as rag:
+        rag.index()
+    return folder
+
+
+@pytest.mark.parametrize("regions", ["direct", "cascade"])
+def test_regions_are_ranked_directly_and_within_the_best_pages(with_pictures: Path, regions: str):
+    chosen = options(units=("page", "region"), regions=regions, n_cascade_pages=1)
+    report = add(with_pictures, ColourEmbedder(), chosen)
+    assert report.n_added == 4
+    found = search(with_pictures, "red", chosen, unit="region")
+    assert found[0][:2] == ("p.pdf", 2)
+    assert found[0][2] > 0
+    assert len(found) == (2 if regions == "direct" else 1)
+
+
+def test_pages_can_be_ranked_by_their_regions_alone(with_pictures: Path):
+    chosen = options(units=("region",))
+    report = add(with_pictures, ColourEmbedder(), chosen)
+    assert (report.n_added, report.n_pages_with_vectors) == (2, 0)
+    assert search(with_pictures, "green", chosen) == [("p.pdf", 1, 0), ("p.pdf", 2, 0)]
+
+
+# ── the whole, as the command line uses it ───────────────────────────────────────────────────────────
+
+
+class RagWithColours(DocRAG):
+    """The product with the encoder that sees colours."""
+
+    @property
+    def _page_embedder(self) -> ColourEmbedder:  # type: ignore[override]
+        return ColourEmbedder()
+
+
+def test_search_fuses_looks_and_words_and_says_what_is_missing(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with RagWithColours(indexed / ".docrag", (indexed,), settings(options())) as rag:
+        with pytest.raises(EncoderMismatch, match="no visual vectors"):
+            rag.search("green")
+        assert rag.notices() == []
+        seen: list[int] = []
+        report = rag.index_visual(on_progress=lambda progress: seen.append(progress.n_done), compact=True)
+        assert report.to_json()["pages_with_vectors"] == 5
+        assert seen[-1] == 5
+        (hit, *_) = rag.search("green", k=3).hits
+        assert (hit.doc, hit.page_no) == ("a.pdf", 3)
+        assert hit.sources["visual"].rank == 1
+        write_pdf(indexed / "d.pdf", ["blue"])
+        rag.index()
+        assert rag.notices() == [
+            "only 5 of 6 pages have visual vectors; the others are found by their text alone. "
+            "Run docrag index with the same configuration to add them"
+        ]
+
+
+def test_visual_without_an_encoder_is_a_configuration_error(indexed: Path):
+    with (
+        DocRAG.open(indexed, settings=settings()) as rag,
+        pytest.raises(ConfigError, match=r"visual\.encoder"),
+    ):
+        rag.index_visual()
+    broken = Settings.model_validate({"ingest": FAST, "embed": {"kind": "none"}, "retrieval": RETRIEVAL})
+    with DocRAG.open(indexed, settings=broken) as rag, pytest.raises(ConfigError, match=r"visual\.encoder"):
+        rag.search("green")
+
+
+def test_a_retriever_scores_like_the_kernel(indexed: Path):
+    add(indexed, ColourEmbedder(), options(vectors="float32"))
+    with IndexReader(indexed / ".docrag") as corpus:
+        vectors = open_vectors(corpus)
+        retriever = VisualRetriever(corpus, vectors, ColourEmbedder(), MaxSim("numpy"))
+        (best, *_) = retriever.retrieve(Query("red white"), k=5)
+        place = vectors.view().find(best.unit)
+        assert place is not None
+        page = place[0].vectors.vectors(place[1])
+        query = ColourEmbedder().embed_queries(["red white"])[0].vectors
+        assert best.score == pytest.approx((query @ page.T).max(axis=1).sum(), abs=1e-5)
