@@ -142,6 +142,12 @@ def test_the_right_page_is_found_within_the_scope(folder):
             rag.search("chief", scope=Scope(docs=("reprot.pdf",)))
 
 
+def test_a_query_that_is_no_unicode_is_searched_all_the_same(folder):
+    with DocRAG.open(folder, settings=FAST) as rag:
+        assert rag.search("pasta \udce9", k=1).hits[0].doc == "sub/notes.pdf"
+        assert rag.ask("pasta \udce9").question == "pasta ?"
+
+
 def test_paths_narrow_the_scope_to_what_lies_below_them(folder):
     with DocRAG.open(folder, settings=FAST) as rag:
         assert rag.within([folder]) == Scope()

@@ -66,7 +66,7 @@ def search(
     for notice in notices:
         output.warn(notice)
     if as_json:
-        values = search_values(query, result.hits, steps=result.steps if explain else None)
+        values = search_values(result.query.text, result.hits, steps=result.steps if explain else None)
         output.json(values | ({"warnings": notices} if notices else {}))
         return
     if not result.hits:

@@ -36,6 +36,11 @@ def _ignore_progress(_progress: VisualProgress) -> None:
     """Tell nobody."""
 
 
+def _encodable(text: str) -> str:
+    """Replace what is no Unicode: a shell hands over bytes that are no UTF-8 as lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class DocRAG:
     """Question answering over one index; `DocRAG.open` makes one.
 
@@ -246,11 +251,11 @@ class DocRAG:
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
     ) -> SearchResult:
         """Return the best `k` pages or regions for a query, with every retriever's ranks and scores."""
-        return self._stage().search(Query(query, unit, scope), k=k)
+        return self._stage().search(Query(_encodable(query), unit, scope), k=k)
 
     def ask(self, question: str, *, scope: Scope = EVERYTHING) -> Answer:
         """Answer with verified citations, or abstain with a reason."""
-        return self._answering().answer(Query(question, scope=scope))
+        return self._answering().answer(Query(_encodable(question), scope=scope))
 
     def within(self, paths: Sequence[StrPath], scope: Scope = EVERYTHING) -> Scope:
         """`scope`, restricted to the documents below `paths` unless it names documents already."""
