@@ -45,9 +45,9 @@ def main() -> None:
     documents = [question.doc for question in dataset.questions if measure.counts(question)]
     print(f"{measure.name}: {len(documents)} questions\n{'':12}   ours  theirs  difference")
     for name, statistic in measure.metrics.items():
-        value, low, high = paired_difference(ours, theirs, documents, statistic)
+        difference = paired_difference(ours, theirs, documents, statistic)
         figures = [bootstrap(columns, documents, statistic).value for columns in (ours, theirs)]
-        print(f"{name:12} {figures[0]:6.3f}  {figures[1]:6.3f}  {value:+.3f} [{low:+.3f}, {high:+.3f}]")
+        print(f"{name:12} {figures[0]:6.3f}  {figures[1]:6.3f}  {difference.show(signed=True)}")
 
 
 if __name__ == "__main__":

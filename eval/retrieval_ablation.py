@@ -136,13 +136,12 @@ def main() -> None:
                 ones = np.ones(len(scores))
                 cells: list[str] = []
                 for i in range(len(METRICS)):
-                    value, low, high = bootstrap(np.column_stack([scores[:, i], ones]), clusters)
-                    cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+                    cells.append(bootstrap(np.column_stack([scores[:, i], ones]), clusters).show())
                 at_5 = np.column_stack([scores[:, METRICS.index("R@5")], ones])
                 default = at_5 if default is None else default
-                value, low, high = paired_difference(at_5, default, clusters)
+                difference = paired_difference(at_5, default, clusters).show(signed=True)
                 print(f"{name:28} {' '.join(f'{c:>20}' for c in cells)}", end="")
-                print(f" {value:+.3f} [{low:+.3f}, {high:+.3f}] {ms:4.0f}", flush=True)
+                print(f" {difference:>24} {ms:4.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,18 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """A figure and its percentile interval."""
+    """A figure and its percentile interval; no bounds where a single document leaves nothing to resample."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    def show(self, *, signed: bool = False) -> str:
+        """The figure with its bounds, such as ``0.731 [0.650, 0.812]``; `signed` for differences."""
+        sign = "+" if signed else ""
+        if self.low is None or self.high is None:
+            return f"{self.value:{sign}.3f} (one document)"
+        return f"{self.value:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -49,7 +56,7 @@ def bootstrap(
 ) -> Interval:
     """Statistic of ``columns`` ``(n_questions, n_columns)`` with its interval, resampling `clusters`.
 
-    With one cluster there is nothing to resample and the interval is the value itself.
+    With one cluster there is nothing to resample, and no bounds.
     """
     if len(columns) == 0 or len(columns) != len(clusters):
         raise ValueError(
@@ -59,12 +66,14 @@ def bootstrap(
     n_clusters = int(row_cluster.max()) + 1
     cluster_sums = np.zeros((n_clusters, columns.shape[1]))
     np.add.at(cluster_sums, row_cluster, columns)
+    value = float(statistic(cluster_sums.sum(axis=0, keepdims=True))[0])
+    if n_clusters == 1:
+        return Interval(value, None, None)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=n_draws)
     draws = statistic(weights @ cluster_sums)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    value = statistic(cluster_sums.sum(axis=0, keepdims=True))[0]
-    return Interval(float(value), float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
 def paired_difference(

@@ -34,7 +34,7 @@ class Report:
     groups: tuple[Group, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values; every metric is ``{"value", "low", "high"}``."""
+        """The report as JSON values; a metric is ``{"value", "low", "high"}``, without bounds null."""
         return {
             "task": self.task,
             "scope": self.scope,
@@ -60,7 +60,7 @@ class Report:
             f"{self.n_failed} failed (95 % bootstrap over documents)",
             "",
         ]
-        lines += [f"  {name:12} {_cell(interval)}" for name, interval in overall.metrics.items()]
+        lines += [f"  {name:12} {interval.show()}" for name, interval in overall.metrics.items()]
         width = max((len(group.name) for group in parts), default=0)
         if parts:
             lines += [
@@ -68,13 +68,9 @@ class Report:
                 f"  {'':{width}}     n  " + "  ".join(f"{name:20}" for name in self.headline).rstrip(),
             ]
         for group in parts:
-            cells = "  ".join(_cell(group.metrics[name]) for name in self.headline)
-            lines.append(f"  {group.name:{width}}  {group.n_questions:4}  {cells}")
+            cells = "  ".join(f"{group.metrics[name].show():20}" for name in self.headline)
+            lines.append(f"  {group.name:{width}}  {group.n_questions:4}  {cells}".rstrip())
         return "\n".join(lines)
-
-
-def _cell(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def make_report(
