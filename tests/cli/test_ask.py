@@ -10,6 +10,7 @@ from tests.cli.cli_support import FAST, write_reports
 
 from docrag.cli.ask import looked_at, print_answer
 from docrag.cli.output import Output
+from docrag.store.lock import WriterLock
 from docrag.types import (
     NOT_ANSWERABLE,
     Abstention,
@@ -154,6 +155,18 @@ def test_ask_without_anything_to_go_by_abstains_and_exits_with_0(docrag, reports
     assert (values["answer"], values["reason"]) == ("Not answerable", "not_in_documents")
     assert values["trace"]
     assert docrag(*command).out.startswith("Not answerable\n")
+
+
+def test_ask_goes_on_while_another_process_indexes(docrag, reports):
+    lock = WriterLock(reports / ".docrag", command="docrag index")
+    lock.acquire()
+    try:
+        result = docrag("ask", "Who is the chief executive?", reports, *FAST)
+    finally:
+        lock.release()
+    assert result.code == 0
+    assert "asking what is indexed so far" in result.err
+    assert "Looked at report.pdf" in result.out
 
 
 def test_ask_about_a_path_looks_only_there(docrag, reports):

@@ -24,6 +24,7 @@ from docrag.cli.output import Output
 from docrag.cli.search import place, sources_table, steps_table
 
 if TYPE_CHECKING:
+    from docrag.pipeline import DocRAG
     from docrag.types import Answer
 
 QUOTE_CHARS = 400
@@ -67,10 +68,7 @@ def ask(
     code = 0
     with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:
         if paths:
-            report = run_index(rag, paths, output, password=password)
-            output.note(f"{rag.index_dir}: {summary(report)}")
-            run_visual_pass(rag, output, password=password)
-            code = exit_code(report)
+            code = _bring_up_to_date(rag, paths, output, password=password)
             scope = rag.within(paths, scope)
         answer = rag.ask(question, scope=scope)
         if html is not None:
@@ -84,6 +82,20 @@ def ask(
             hits = [evidence.hit for evidence in answer.evidence]
             output.print(sources_table(hits), steps_table(answer.trace))
     raise typer.Exit(code)
+
+
+def _bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:
+    """Index what changed and return the exit code; when another process writes, leave that to it."""
+    from docrag.errors import IndexLocked
+
+    try:
+        report = run_index(rag, paths, output, password=password)
+        run_visual_pass(rag, output, password=password)
+    except IndexLocked as error:
+        output.warn(f"{error}; asking what is indexed so far")
+        return 0
+    output.note(f"{rag.index_dir}: {summary(report)}")
+    return exit_code(report)
 
 
 def print_answer(output: Output, answer: Answer) -> None:
