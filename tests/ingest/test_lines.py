@@ -76,6 +76,15 @@ def test_headings_and_items_are_blocks_of_their_own() -> None:
     assert blocks_of([heading, text, *items]) == [[heading], [text], [items[0]], [items[1]]]
 
 
+def test_bold_words_within_a_sentence_do_not_cut_a_paragraph() -> None:
+    lines = [
+        line("you can change them and the", 0, 0),
+        line("buckets and objects whenever", 0, 12, bold=True),
+        line("you like to do so", 0, 24),
+    ]
+    assert blocks_of(lines) == [lines]
+
+
 def test_columns_are_not_joined() -> None:
     left = [line("left column text", 0, 12 * i) for i in range(3)]
     right = [line("right column text", 120, 12 * i + 1) for i in range(3)]

@@ -89,4 +89,8 @@ def _continues(lines: Sequence[Line], block: Box, line: Line) -> bool:
         return False
     if not 1 / _SIZE_RATIO <= line.size_pt / max(last.size_pt, 0.1) <= _SIZE_RATIO:
         return False
-    return last.is_bold == line.is_bold and not starts_item(line.text)
+    if starts_item(line.text):
+        return False
+    # Bold type begins a heading or ends one, unless a sentence runs on over the end of the line.
+    runs_on = line.text[0].islower() and not last.text.endswith((".", ":", "?", "!"))
+    return last.is_bold == line.is_bold or runs_on

@@ -24,6 +24,7 @@ _FOOTNOTE_SIZE = 0.9
 _FOOTNOTE_FROM = 0.6  # of the page's height
 _FOOTNOTE_MARK = re.compile(r"(?:\d{1,2}|[*†‡§]|\([a-z0-9]\))\s*\S")
 _BOLD_BODY = 0.5
+_MAX_PICTURE_SHARE = 0.3
 
 
 class FastLayout:
@@ -38,7 +39,8 @@ class FastLayout:
         grids = ruled_tables(page.drawings, lines)
         pictures = vector_pictures(page, lines, grids)
         images = _solid_images(page)
-        tables = [*grids, *aligned_tables(_outside(lines, [*grids, *pictures, *images]))]
+        aligned = aligned_tables(_outside(lines, [*grids, *pictures, *images]))
+        tables = [*grids, *(box for box in aligned if not _holds_pictures(box, pictures))]
         found = [LayoutBox("table", box, 1.0) for box in tables]
         found += [LayoutBox("picture", box, 1.0) for box in pictures]
         free = _outside(lines, [*tables, *pictures, *images])
@@ -57,6 +59,11 @@ class FastLayout:
 
 def _outside(lines: Sequence[Line], boxes: Sequence[Box]) -> list[Line]:
     return [line for line in lines if not any(box.contains_point(*line.box.center) for box in boxes)]
+
+
+def _holds_pictures(table: Box, pictures: Sequence[Box]) -> bool:
+    """Whether pictures fill much of `table`: then its rows and columns are the labels on their axes."""
+    return sum(table.overlap_fraction(picture) for picture in pictures) > _MAX_PICTURE_SHARE
 
 
 def _solid_images(page: RawPage) -> list[Box]:

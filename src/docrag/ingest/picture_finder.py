@@ -18,7 +18,10 @@ _MIN_SHARE = 0.015  # of the page
 _MAX_PATH_SHARE = 0.08  # of the page; larger paths are backgrounds and frames around something else
 _MAX_TEXT_COVER = 0.3  # a box with more text is a text box with ornaments
 _MAX_PATHS = 5000
+_LABEL_GAP_PT = 8.0
+_MAX_LABEL_WORDS = 3
 _RULE_PT = 2.5
+_MIN_FILL_PT = 9.0  # smaller paths on one line are letters drawn as outlines
 # The fills and rules of a table repeat the same left and right, or upper and lower, edges.
 _REPEATED = 3
 _MAX_REGULAR_SHARE = 0.8
@@ -44,8 +47,21 @@ def vector_pictures(page: RawPage, lines: Sequence[Line], excluded: Sequence[Box
             continue
         text_area = sum(c.area for line in lines if (c := line.box.intersection(box)) is not None)
         if text_area <= _MAX_TEXT_COVER * box.area:
-            found.append(box)
+            found.append(_with_labels(box, lines))
     return found
+
+
+def _with_labels(picture: Box, lines: Sequence[Line]) -> Box:
+    """`picture` grown by the short texts that touch it: what stands on the axes of a chart."""
+    reach = picture.padded(_LABEL_GAP_PT)
+    labels = [
+        line.box
+        for line in lines
+        if len(line.words) <= _MAX_LABEL_WORDS
+        and not line.is_bold
+        and reach.intersection(line.box) is not None
+    ]
+    return union_box([picture, *labels])
 
 
 def _is_regular(paths: Sequence[Box]) -> bool:
@@ -53,10 +69,14 @@ def _is_regular(paths: Sequence[Box]) -> bool:
     columns = Counter((round(box.x0), round(box.x1)) for box in paths)
     rows = Counter((round(box.y0), round(box.y1)) for box in paths)
     n_regular = sum(
-        box.height <= _RULE_PT
-        or box.width <= _RULE_PT
-        or columns[round(box.x0), round(box.x1)] >= _REPEATED
-        or rows[round(box.y0), round(box.y1)] >= _REPEATED
+        min(box.width, box.height) <= _RULE_PT
+        or (
+            max(box.width, box.height) >= _MIN_FILL_PT
+            and (
+                columns[round(box.x0), round(box.x1)] >= _REPEATED
+                or rows[round(box.y0), round(box.y1)] >= _REPEATED
+            )
+        )
         for box in paths
     )
     return n_regular > _MAX_REGULAR_SHARE * len(paths)

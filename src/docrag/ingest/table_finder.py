@@ -13,13 +13,15 @@ from docrag.ingest.lines import Line, rows_of
 _MAX_RULE_PT = 2.5
 _JOIN_PT = 3.0  # rules this close to each other touch
 _MIN_GRID_RULES = 3  # horizontal and vertical ones each: a grid of four cells or more
-_MIN_FILLED = 0.4  # of a grid's cells; the grid behind a chart is empty
+_MAX_COLUMN_GAP_PT = 30.0
+_MIN_FILLED = 0.25  # of a grid's cells, also those for spacing; the grid behind a chart is empty
 _MAX_RULES = 3000
 
 # Prose: several lines of several words that fill the block's width; label columns are ragged or dotted.
 _PROSE_LINES, _PROSE_WORDS, _PROSE_WIDTH, _PROSE_FULL = 4, 3.5, 0.75, 0.6
 _SHORT_WORDS = 4
 _MIN_ROWS = 3
+_WIDE, _MIN_WIDE_ROWS = 4, 2  # with so many cells in a row, two rows are enough
 _MAX_PLAIN_ROWS = 2  # titles, wrapped labels and group headings between two rows of cells
 _MAX_ROW_GAP_EM = 3.5
 _ALIGNED_EM = 0.7
@@ -30,9 +32,19 @@ _NUMERIC = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*|[-\u2013\u2014]|n/?a", re.IGNOREC
 
 def ruled_tables(drawings: Sequence[Box], lines: Sequence[Line]) -> list[Box]:
     """Boxes of grids of rules that are filled with text."""
-    return [
-        box for box, n_cells in grid_boxes(drawings) if _n_inside(box, lines) >= max(4, _MIN_FILLED * n_cells)
-    ]
+    joined: list[tuple[Box, int]] = []
+    for box, n_cells in sorted(grid_boxes(drawings), key=lambda grid: (round(grid[0].y0), grid[0].x0)):
+        if joined and _is_beside(joined[-1][0], box):
+            other, n_other = joined.pop()
+            box, n_cells = union_box((other, box)), n_other + n_cells
+        joined.append((box, n_cells))
+    return [box for box, n_cells in joined if _n_inside(box, lines) >= max(4, _MIN_FILLED * n_cells)]
+
+
+def _is_beside(left: Box, right: Box) -> bool:
+    """Whether two grids are parts of one table whose columns are shaded with a gap between them."""
+    common = min(left.y1, right.y1) - max(left.y0, right.y0)
+    return right.x0 - left.x1 <= _MAX_COLUMN_GAP_PT and common >= 0.9 * max(left.height, right.height)
 
 
 def _n_inside(box: Box, lines: Sequence[Line]) -> int:
@@ -134,19 +146,21 @@ def _is_prose(block: Sequence[Line]) -> bool:
 def _is_table(rows: Sequence[Sequence[Line]]) -> bool:
     """Whether enough rows have cells whose left edges, right edges or middles line up."""
     cells = [row for row in rows if len(row) > 1]
-    if len(cells) < _MIN_ROWS:
+    most = max((len(row) for row in cells), default=0)
+    if len(cells) < (_MIN_ROWS if most < _WIDE else _MIN_WIDE_ROWS):
         return False
     em = median(line.size_pt for row in cells for line in row)
     n_numeric = sum(_NUMERIC.fullmatch(line.text) is not None for row in cells for line in row[1:])
     n_beside = sum(len(row) - 1 for row in cells)
-    most = max(len(row) for row in cells)
     # Two columns of words are as often a form or two short paragraphs: they need numbers to be a table.
     if most < 3 and n_numeric < 0.5 * n_beside:
         return False
     aligned = 0
     everything = [line.box for row in cells for line in row]
     for row in cells:
-        aligned += sum(_n_aligned(line.box, everything, em) >= _MIN_ROWS for line in row) >= 2
+        aligned += (
+            sum(_n_aligned(line.box, everything, em) >= min(_MIN_ROWS, len(cells)) for line in row) >= 2
+        )
     return aligned >= _MIN_ALIGNED * len(cells)
 
 
