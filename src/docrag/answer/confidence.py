@@ -41,6 +41,8 @@ BASE_FEATURES = (
     "unit_match",
     "is_cell",
     "before_focus",
+    "focus_beside",
+    "anchors",
     "only_one",
     "first",
     "lead",

@@ -110,6 +110,8 @@ def _lists(task: Task) -> Iterator[Candidate]:
             around = view.around(*items[0])
             features = surrounding_features(view, around, terms, (), task.weights)
             heading = stem_set(view.page.text[slice(*head)]) | view.title
+            if not task.question.focus or task.question.focus[-1] not in heading:
+                continue
             features["heading"] = task.weights.coverage(terms, {"row": heading})
             features["n_items"] = min(len(items), 20) / 20
             places = tuple(Place(view, a, b) for a, b in items[:MAX_PLACES])
@@ -130,12 +132,20 @@ def find_pages(task: Task) -> list[Candidate]:
             if spans:
                 places.append(Place(view, *spans[0]))
         if places:
-            pages = [str(p.view.page.page_no) for p in places]
+            prefix = re.search(
+                r"\[\s*[\"'“](p)\d+[\"'”]", question.text
+            )  # the form of an example such as ["p1"]
+            pages = [(prefix[1] if prefix else "") + _printed(p.view) for p in places]
             features = {"n_items": min(len(pages), 20) / 20, "coverage": 1.0}
             single = len(pages) == 1 and "pages" not in question.body.lower()
             answer = pages[0] if single else str(pages).replace("'", '"')
             result.append(Candidate(answer, tuple(places[:MAX_PLACES]), "pages", features))
     return result
+
+
+def _printed(view: PageView) -> str:
+    """The number by which a reader knows the page: its printed label, else its place in the file."""
+    return view.page.label if view.page.label.isdigit() else str(view.page.page_no)
 
 
 def _finder(question: Question) -> Callable[[str], Sequence[tuple[int, int]]] | None:

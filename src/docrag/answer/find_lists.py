@@ -23,6 +23,7 @@ _LEAD = re.compile(
 )
 _BULLET = re.compile(r"^\s*(?:[•●▪■◦○‣✓✔➢►–—*·+]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s*")
 MAX_ITEM_WORDS = 12
+MAX_ITEMS = 25
 MAX_LISTS = 40
 
 
@@ -136,6 +137,7 @@ def _enumerations(task: Task) -> Iterator[tuple[Candidate, list[str]]]:
 def _columns(task: Task) -> Iterator[tuple[Candidate, list[str]]]:
     """Cells below a cell that matches the question, as far as they are aligned with it."""
     terms = set(task.question.stems)
+    n_wanted = _n_wanted(task.question.text)
     for view in task.views:
         rows = view.grid.rows
         for row in rows:
@@ -158,7 +160,8 @@ def _columns(task: Task) -> Iterator[tuple[Candidate, list[str]]]:
                         break
                     cells.append(cell)
                     last = cell
-                if 2 <= len(cells) <= 25:
+                del cells[n_wanted or MAX_ITEMS :]
+                if len(cells) >= 2:
                     items = [_item(c.text) for c in cells]
                     if all(items):
                         places = [Place(view, c.start, c.end) for c in cells]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_values import find_numbers, quote_place, surrounding_features
+from docrag.answer.find_values import anchored, find_numbers, quote_place, surrounding_features
 from docrag.answer.grid import Cell
 from docrag.answer.question_type import Kind
 from docrag.answer.view import PageView, is_numeric, stem_set
@@ -31,7 +31,7 @@ _COPULA = re.compile(
     r"\b(?:is|are|was|were|called|named|as|by|means|include|includes|including|via|with|using)\b\s+|[:–—]\s+"
 )
 _CAPTION = re.compile(
-    r"\b(figure|fig\.?|table|exhibit|chart|box)\s*(\d+(?:[.-]\d+)*[a-z]?)\s*[.:–—-]?\s*", re.IGNORECASE
+    r"\b(figure|fig|table|exhibit|chart|box)\s*\.?\s*(\d+(?:[.-]\d+)*[a-z]?)\s*[.:–—-]?\s*", re.IGNORECASE
 )
 
 
@@ -51,6 +51,7 @@ def _describe(task: Task, view: PageView, start: int, end: int, answer: str, met
     question = task.question
     around = view.around(start, end)
     features = surrounding_features(view, around, question.stems, question.years, task.weights)
+    features["anchors"] = anchored(question, around)
     own = stem_set(answer)
     asked = set(stems(question.body))
     features["in_question"] = len(own & asked) / len(own) if own else 1.0
@@ -62,6 +63,7 @@ def _describe(task: Task, view: PageView, start: int, end: int, answer: str, met
         + 0.3 * features["row_precision"]
         - 0.6 * features["in_question"]
         + 0.4 * features["tight_coverage"]
+        + 0.6 * features["anchors"]
         - 0.02 * view.rank
         + 0.1 * (features["capital"] if question.kind is Kind.NAME else 0)
     )

@@ -42,6 +42,8 @@ class Found:
             - 0.3 * f["year_conflict"]
             + 0.15 * f["unit_match"]
             + 0.3 * f["before_focus"]
+            + 0.3 * f["focus_beside"]
+            + 0.4 * f["anchors"]
             + 0.3 * f["named_page"]
             - 0.02 * self.view.rank
         )
@@ -93,9 +95,15 @@ def find_numbers(
             around = view.around(number.start, number.end)
             features = surrounding_features(view, around, terms, asked_years, weights)
             features["unit_match"] = float(_unit_matches(question, number, around))
+            features["anchors"] = anchored(question, around)
             features["magnitude"] = min(math.log10(1 + abs(number.value)), 9) / 9
             features["small"] = float(abs(number.value) <= 20)
             features["before_focus"] = float(_precedes(view, number, question.focus))
+            features["focus_beside"] = float(
+                bool(question.focus)
+                and question.focus[-1]
+                in around.channels["row"] | around.channels["column"] | around.tight | around.beside
+            )
             features["is_cell"] = float(bool(around.row_label or around.column_label))
             yield Found(view, number, around, features)
 
@@ -129,6 +137,16 @@ def surrounding_features(
         "named_page": float(view.is_named),
         "label_phrase": _phrase_match(around.row_label, terms),
     }
+
+
+def anchored(question: Question, around: Surroundings) -> float:
+    """Share of the names and codes of the question that stand with a value, not just on its page."""
+    names = {token.stem for token in question.entities}
+    if not names:
+        return 0.0
+    channels = around.channels
+    with_it = channels["row"] | channels["column"] | channels["near"] | channels["sentence"]
+    return len(names & with_it) / len(names)
 
 
 def _phrase_match(label: str, terms: Sequence[str]) -> float:
@@ -215,12 +233,13 @@ def quote_place(view: PageView, start: int, end: int, around: Surroundings) -> P
 
 def _find_typed(question: Question, views: Sequence[PageView], weights: TermWeights) -> Iterator[Candidate]:
     spans_of = {view.page_ref: _typed_spans(question, view.page.text) for view in views}
-    named = [view for view in views if view.is_named and spans_of[view.page_ref]]
+    named = [view for view in views if view.is_named]
     for view in named or views:
         spans = spans_of[view.page_ref]
         for order, (start, end, answer) in enumerate(spans):
             around = view.around(start, end)
             features = surrounding_features(view, around, question.stems, (), weights)
+            features["anchors"] = anchored(question, around)
             if len(question.years) < 2 and stem_set(answer) and stem_set(answer) <= set(stems(question.body)):
                 continue
             folded = answer.casefold()

@@ -19,7 +19,7 @@ from docrag.answer.find_values import find_values
 from docrag.answer.question_type import Question
 from docrag.answer.view import PageView, TermWeights
 from docrag.protocols import Corpus
-from docrag.types import Hit, PageRef, Query, Scope, UnitRef
+from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef
 
 FINDERS: tuple[Finder, ...] = (
     find_ratios,
@@ -33,6 +33,8 @@ FINDERS: tuple[Finder, ...] = (
     find_extremes,
     find_lists,
 )
+LOOK_UP_PAGES = 10
+"""Pages retrieved for each further thing that an answer needs."""
 MAX_DOCUMENT_PAGES = 120
 """Pages of one document that are read for questions about all of it; a longer one is not counted over."""
 SIMILAR_SPELLING = 0.85
@@ -89,7 +91,7 @@ class Gatherer:
             question,
             views,
             weights,
-            look_up=lambda text: self._retrieve(text, scope, self._n_pages),
+            look_up=lambda text: self._retrieve(text, scope, LOOK_UP_PAGES),
             all_pages=lambda: self._all_pages(views, scope),
         )
         candidates = [c for finder in FINDERS for c in finder(task)] if views else []
@@ -120,9 +122,10 @@ class Gatherer:
             return views
         labels = self._corpus.page_labels(doc.doc_id)
         by_label = {label: page_no for page_no, label in labels.items()}
-        numbers = [by_label[str(n)] for n in question.pages if str(n) in by_label]
-        numbers += [n for n in question.pages if n in labels]
-        numbers += [n if n > 0 else doc.n_pages + 1 + n for n in question.positions]
+        numbers = [
+            by_label.get(str(n), n) for n in question.pages
+        ]  # a page number is usually the printed one
+        numbers += [self._page_at(doc, position) for position in question.positions]
         named: list[PageView] = []
         for page_no in dict.fromkeys(numbers):
             if page_no in labels and scope.allows_page(page_no):
@@ -133,6 +136,15 @@ class Gatherer:
                 view.is_named = True
                 named.append(view)
         return named + [v for v in views if v not in named]
+
+    def _page_at(self, doc: Document, position: int) -> int:
+        """Page number of the n-th page from the front, or from the back; blank pages are passed over."""
+        step = 1 if position > 0 else -1
+        page_no = position if position > 0 else doc.n_pages + 1 + position
+        labels = self._corpus.page_labels(doc.doc_id)
+        while page_no in labels and not self._corpus.page(PageRef(doc.doc_id, page_no)).text.strip():
+            page_no += step
+        return page_no
 
     def _all_pages(self, views: Sequence[PageView], scope: Scope) -> list[PageView]:
         """Every page of the best page's document, unless it is longer than `MAX_DOCUMENT_PAGES`."""

@@ -91,7 +91,7 @@ LIST = re.compile(
     r"\b(?:list|enumerate)\s+(?:all|the|them|each|every)\b|\b(?:in|as|with) (?:a |the )?list\b"
     r"|\blist format\b|\brespectively\b"
     rf"|^\s*(?:what|which|who|where) (?:are|were) (?:the|used|some|all|{_SEVERAL})\b"
-    rf"|\b(?:what|which) {_SEVERAL}\b",
+    rf"|\b(?:what|which) {_SEVERAL}\b|\b(?:what|which) are (?:the )?{_SEVERAL}\b",
     re.IGNORECASE,
 )
 PAGE = re.compile(

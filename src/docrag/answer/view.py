@@ -41,6 +41,7 @@ class Surroundings:
     column_label: str = ""
     sentence: tuple[int, int] = (0, 0)
     tight: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 class PageView:
@@ -144,6 +145,7 @@ class PageView:
             (s0, s1),
             frozenset(t.stem for t in self.words_in(max(s0, start - TIGHT_CHARS), start))
             | frozenset(t.stem for t in self.words_in(end, min(s1, end + TIGHT_CHARS))),
+            stem_set(beside),
         )
 
     def row_label(self, cell: Cell) -> tuple[str, str]:
