@@ -157,7 +157,8 @@ def main() -> None:
     options: dict[str, Any] = {"n_workers": arguments.workers}
 
     root = arguments.folder.resolve()
-    with_text = {file.path: pages_with_text(file.path) for file in scan([root], root=root).files}
+    files = scan([root], root=root).files if arguments.layouts or arguments.ocr_pages else []
+    with_text = {file.path: pages_with_text(file.path) for file in files}
     texts = [path for path, pages in with_text.items() if pages and sum(pages) >= 0.8 * len(pages)]
     texts = texts[: arguments.max_files]
     print(
