@@ -154,11 +154,19 @@ def test_the_second_run_ends_where_a_clean_one_ends(before: Path, clean: Path, t
     assert rankings(index) == rankings(clean)
 
 
-def test_a_run_killed_at_any_write_is_completed_by_the_next(killed: dict[str, Path], clean: Path):
+def no_space(step: str) -> None:
+    raise OSError(errno.ENOSPC, f"No space left on device: {step}")
+
+
+def test_a_run_killed_or_out_of_space_at_any_write_is_completed_by_the_next(
+    killed: dict[str, Path], clean: Path
+):
     expected_rows, expected_rankings = all_rows(clean), rankings(clean)
     assert len(killed) > 40
     for step, index in killed.items():
         try:
+            with pytest.raises(StorageError, match="free some disk space"):
+                run(index, AFTER, no_space)
             assert_whole(index)
             run(index, AFTER)
             assert all_rows(index) == expected_rows
@@ -181,34 +189,6 @@ def test_a_first_run_killed_before_any_write_is_completed_by_the_next(tmp_path: 
         run(index, {"same.pdf": BEFORE["same.pdf"]})
         assert all_rows(index) == all_rows(work)
         assert rankings(index) == rankings(work)
-
-
-def test_a_full_disk_at_any_write_is_reported_and_loses_nothing(before: Path, tmp_path: Path):
-    n_done = 0
-    index = tmp_path / "index"
-    for n_allowed in range(1000):
-        shutil.rmtree(index, ignore_errors=True)
-        shutil.copytree(before, index)
-        left = n_allowed
-
-        def fail(step: str) -> None:
-            nonlocal left
-            if step.startswith("before "):
-                if left == 0:
-                    raise OSError(errno.ENOSPC, "No space left on device")
-                left -= 1
-
-        try:
-            run(index, AFTER, fail)
-        except StorageError as error:
-            assert "free some disk space" in str(error)  # noqa: PT017
-            assert_whole(index)
-            assert names_and_ids(index)["same.pdf"] == "d1"
-            n_done += 1
-        else:
-            break
-    assert n_done > 20
-    assert names_and_ids(index) == {name: doc_id for name, (doc_id, _, _) in AFTER.items()}
 
 
 KILLED_RUN = """
@@ -294,7 +274,7 @@ from tests.store.test_crashes import AFTER, all_rows, assert_whole, rankings, ru
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 before, clean, work = map(Path, sys.argv[1:])
 expected = all_rows(clean), rankings(clean)
-for limit in range(1500, 7500, 700):
+for limit in range(1500, 7500, 1400):
     index = shutil.copytree(before, work / str(limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
@@ -321,5 +301,5 @@ def test_writes_that_the_system_refuses_are_storage_errors_and_lose_nothing(
     )
     assert child.returncode == 0, child.stderr
     messages = child.stdout.splitlines()
-    assert len(messages) > 4
+    assert len(messages) > 2
     assert all("failed: " in line and "run the same command again" in line for line in messages)
