@@ -235,8 +235,17 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_boundary(text: str, i: int) -> bool:
-    """Whether no word runs across the place before character `i`."""
-    return i <= 0 or i >= len(text) or not (_is_letter(text[i - 1]) and _is_letter(text[i]))
+    """Whether no word and no number ("1,234", "0.5") runs across the place before character `i`."""
+    if i <= 0 or i >= len(text):
+        return True
+    if _is_letter(text[i - 1]) and _is_letter(text[i]):
+        return False
+    return not (_splits_number(text, i - 1) or _splits_number(text, i))
+
+
+def _splits_number(text: str, i: int) -> bool:
+    """Whether character `i` is a point or comma between digits."""
+    return text[i] in ".," and 0 < i < len(text) - 1 and text[i - 1].isdigit() and text[i + 1].isdigit()
 
 
 def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
