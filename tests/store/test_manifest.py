@@ -103,3 +103,12 @@ def test_a_table_that_is_gone_is_a_format_error(index: Path):
     (index / "pages.lance").rename(index / "elsewhere")
     with pytest.raises(IndexFormatError, match="missing or damaged"):
         IndexReader(index)
+    with pytest.raises(IndexFormatError, match="missing or damaged"):
+        IndexWriter(index, owner="test", text_encoder=ENCODER).finish()
+
+
+def test_a_table_that_cannot_be_read_is_a_format_error(index: Path):
+    for path in (index / "documents.lance" / "_versions").glob("*.manifest"):
+        path.write_bytes(b"")
+    with pytest.raises(IndexFormatError, match=r"damaged.*docrag index again"):
+        IndexReader(index)

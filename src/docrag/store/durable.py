@@ -111,7 +111,7 @@ def storage_errors(index: Path, step: str) -> Generator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise StorageError(
-            f"index {index}: {step} failed: {_first_line(error)}. "
+            f"index {index}: {step} failed: {first_line(error)}. "
             f"What was committed before is intact; {_next_step(str(error))}, then run the same command again"
         ) from error
 
@@ -122,7 +122,8 @@ def is_disk_full(message: str) -> bool:
     return "no space left" in lowered or "quota" in lowered
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the rest of a stack or LanceDB's place in its source."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return _RUST_PLACE.sub("", line)[:400]
 

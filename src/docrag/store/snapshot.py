@@ -49,12 +49,10 @@ class Snapshot:
         self.manifest = manifest
         try:
             self.tables = _open_together(connection)
-        except ValueError as error:
-            raise IndexFormatError(
-                f"{index}: a table is missing or damaged ({error}); remove the folder and index again"
-            ) from error
+            rows = tables.scan(self.tables[DOCUMENTS], schema.DOCUMENTS_SCHEMA.names).to_pylist()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise tables.damaged(index, error) from error
         self.versions = {name: table.version for name, table in self.tables.items()}
-        rows = tables.scan(self.tables[DOCUMENTS], schema.DOCUMENTS_SCHEMA.names).to_pylist()
         committed = [Committed(schema.document_of(row), row["ingest_id"]) for row in rows]
         committed.sort(key=lambda c: c.document.doc)
         self.documents: tuple[Document, ...] = tuple(c.document for c in committed)

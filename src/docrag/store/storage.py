@@ -66,8 +66,10 @@ class Storage:
     def table(self, name: str) -> Table:
         """Return an open table at its newest version."""
         if name not in self._tables:
-            with storage_errors(self.index, f"opening table {name}"):
+            try:
                 self._tables[name] = self._connection.open_table(name)
+            except (OSError, RuntimeError, ValueError) as error:
+                raise tables.damaged(self.index, error) from error
         return self._tables[name]
 
     def recover(self, name: str, *, known_good: int) -> None:

@@ -11,6 +11,9 @@ import pyarrow as pa
 from lancedb.db import DBConnection
 from lancedb.table import Table
 
+from docrag.errors import IndexFormatError
+from docrag.store.durable import first_line
+
 
 def connect(index: Path) -> DBConnection:
     """Return a connection; a table opened through it stays at its version until it is opened again."""
@@ -38,6 +41,14 @@ def ingest_ids(table: Table) -> set[str]:
 def is_in(column: str, values: Collection[str]) -> str:
     """Return the filter for rows whose `column` is one of `values`."""
     return f"{column} IN ({', '.join(map(quoted, sorted(values)))})"
+
+
+def damaged(index: Path, error: Exception) -> IndexFormatError:
+    """Return the error for a table that is not there or cannot be read."""
+    return IndexFormatError(
+        f"{index}: a table is missing or damaged ({first_line(error)}); run docrag index again, which "
+        "repairs what a power cut left, or else remove the folder and index again"
+    )
 
 
 def quoted(value: str) -> str:
