@@ -247,6 +247,21 @@ class Fusion(Protocol):
         ...
 
 
+class Kept(NamedTuple):
+    """How many of the first units of a ranking stay, and why the others do not."""
+
+    n: int
+    reason: str
+
+
+class Cutoff(Protocol):
+    """Says how much of a ranking is worth keeping."""
+
+    def keep(self, scores: NDArray[np.float64]) -> Kept:
+        """Length of the prefix to keep, at most ``len(scores)``; `scores` ``(n_units,)`` never rise."""
+        ...
+
+
 class Reranker(Protocol):
     """Reorders the head of a ranking."""
 

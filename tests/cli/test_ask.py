@@ -115,6 +115,19 @@ def test_search_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
     assert "bm25" in [step["name"] for step in region["explain"]["steps"]]
 
 
+def test_search_explains_what_was_cut(docrag, reports):
+    cut = ["--set", "retrieval.cutoff.kind=fixed", "--set", "retrieval.cutoff.k=1", "--explain"]
+    command = ["search", "pasta company copper", "--index", reports / ".docrag", *FAST, *cut]
+    values = docrag(*command, "--json").json
+    assert len(values["hits"]) == 1
+    first = values["explain"]["cuts"][0]
+    assert (first["ranking"], first["rank"], first["reason"]) == ("fusion", 2, "beyond the first 1")
+    assert {"doc", "page", "region", "score"} < set(first)
+    table = docrag(*command).out
+    assert "Cut off" in table
+    assert "beyond the first 1" in " ".join(table.split())
+
+
 def test_search_keeps_to_documents_and_pages(docrag, reports):
     command = ["search", "pasta company copper", "--index", reports / ".docrag", "--json", *FAST]
     assert {hit["doc"] for hit in docrag(*command, "--doc", "sub/*").json["hits"]} == {"sub/notes.pdf"}

@@ -12,6 +12,9 @@ from docrag.errors import ConfigError, UsageError
 from docrag.protocols import Retriever
 from docrag.retrieve.bm25 import Bm25Retriever
 from docrag.retrieve.build import build_retrieval_stage
+from docrag.retrieve.cutoff.cut import Cut
+from docrag.retrieve.cutoff.fixed import FixedCutoff
+from docrag.retrieve.cutoff.threshold import ThresholdCutoff
 from docrag.retrieve.dense import DenseRetriever
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
 from docrag.retrieve.options import ReciprocalRankOptions, RetrievalOptions, WeightedSumOptions
@@ -124,6 +127,34 @@ def test_rerankers_have_the_last_word():
 
     hits = fixed_stage(rerankers=[Backwards()]).search(Query("x"), k=3).hits
     assert [h.unit for h in hits] == [unit("lakes.pdf", 3), unit("mills.pdf", 1), unit("lakes.pdf", 1)]
+
+
+def test_a_cut_before_fusion_takes_from_every_ranking_and_says_why():
+    result = fixed_stage(retriever_cutoff=FixedCutoff(1)).search(Query("the lake"), k=3)
+    assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1), unit("mills.pdf", 1)]
+    assert result.hits[1].sources == {"two": SourceScore(1, 0.5)}
+    reason = "beyond the first 1"
+    assert result.cuts == (
+        Cut(unit("mills.pdf", 1), "one", 2, 5.0, reason),
+        Cut(unit("lakes.pdf", 3), "two", 2, 0.1, reason),
+    )
+    assert [len(ranking) for ranking in result.rankings.values()] == [2, 2]
+    assert result.steps[2].detail == {"n_cut": 2}
+
+
+def test_a_cut_after_fusion_takes_from_the_fused_ranking():
+    result = fixed_stage(cutoff=ThresholdCutoff(-0.5)).search(Query("the lake"), k=3)
+    assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1), unit("mills.pdf", 1)]
+    assert result.cuts == (Cut(unit("lakes.pdf", 3), "fusion", 3, -2.0, "scores less than -0.5"),)
+    assert [f.unit for f in result.fused] == [h.unit for h in result.hits]
+
+
+@pytest.mark.parametrize("where", ["retriever_cutoff", "cutoff"])
+def test_cutoffs_can_be_configured(where: str):
+    options = RetrievalOptions.model_validate({where: {"kind": "fixed", "k": 1}})
+    result = build_retrieval_stage(CORPUS, None, options).search(Query("lake"), k=3)
+    assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1)]
+    assert [cut.unit for cut in result.cuts] == [unit("mills.pdf", 1)]
 
 
 def test_a_named_page_is_found_although_no_word_is_on_it():

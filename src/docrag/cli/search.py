@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from docrag.retrieve.cutoff.cut import Cut
     from docrag.types import Hit, TraceStep
 
 SNIPPET_CHARS = 240
@@ -66,7 +68,12 @@ def search(
     for notice in notices:
         output.warn(notice)
     if as_json:
-        values = search_values(result.query.text, result.hits, steps=result.steps if explain else None)
+        values = search_values(
+            result.query.text,
+            result.hits,
+            steps=result.steps if explain else None,
+            cuts=first_cuts(result.cuts, k),
+        )
         output.json(values | ({"warnings": notices} if notices else {}))
         return
     if not result.hits:
@@ -74,7 +81,10 @@ def search(
     for rank, hit in enumerate(result.hits, 1):
         print_hit(output, rank, hit)
     if explain:
-        output.print(sources_table(result.hits), steps_table(result.steps))
+        tables = [sources_table(result.hits), steps_table(result.steps)]
+        if result.cuts:
+            tables.insert(1, cuts_table(first_cuts(result.cuts, k)))
+        output.print(*tables)
 
 
 def place(doc: str, page_no: int, page_label: str) -> str:
@@ -115,6 +125,31 @@ def sources_table(hits: Sequence[Hit]) -> Table:
         ]
         where = printable(place(hit.doc, hit.page_no, hit.page_label))
         table.add_row(str(rank), where, f"{hit.score:.4f}", *cells)
+    return table
+
+
+def first_cuts(cuts: Sequence[Cut], k: int) -> list[Cut]:
+    """The first `k` units cut from every ranking: more than a search shows, nobody asks about."""
+    n_shown: Counter[str] = Counter()
+    shown: list[Cut] = []
+    for cut in cuts:
+        n_shown[cut.ranking] += 1
+        if n_shown[cut.ranking] <= k:
+            shown.append(cut)
+    return shown
+
+
+def cuts_table(cuts: Sequence[Cut]) -> Table:
+    """What was cut from which ranking, and why."""
+    from rich.table import Table
+
+    from docrag.report.printable import printable
+
+    table = Table("ranking", "rank", "where", "score", "why", title="Cut off", title_justify="left")
+    for cut in cuts:
+        region = f", region {cut.unit.chunk_no}" if cut.unit.chunk_no else ""
+        where = printable(place(cut.unit.doc, cut.unit.page_no, "") + region)
+        table.add_row(cut.ranking, str(cut.rank), where, f"{cut.score:.4f}", cut.reason)
     return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from docrag.geometry import Box
+from docrag.retrieve.cutoff.cut import Cut
 from docrag.types import Answer, Citation, Document, Hit, PageFailure, SourceScore, TraceStep
 
 _SCORE_DIGITS = 6
@@ -55,13 +56,30 @@ def step_values(steps: Iterable[TraceStep]) -> list[dict[str, Any]]:
 
 
 def search_values(
-    query: str, hits: Sequence[Hit], *, steps: Iterable[TraceStep] | None = None
+    query: str,
+    hits: Sequence[Hit],
+    *,
+    steps: Iterable[TraceStep] | None = None,
+    cuts: Iterable[Cut] = (),
 ) -> dict[str, Any]:
-    """``search --json``; with `steps` also ``explain``."""
+    """``search --json``; with `steps` also ``explain``, where `cuts` say what was left out, and why."""
     values: dict[str, Any] = {"query": query, "hits": [hit_values(hit) for hit in hits]}
     if steps is not None:
-        values["explain"] = {"steps": step_values(steps)}
+        values["explain"] = {"steps": step_values(steps), "cuts": [cut_values(cut) for cut in cuts]}
     return values
+
+
+def cut_values(cut: Cut) -> dict[str, Any]:
+    """One unit that a cut-off took from a ranking."""
+    return {
+        "doc": cut.unit.doc,
+        "page": cut.unit.page_no,
+        "region": f"p{cut.unit.page_no}c{cut.unit.chunk_no}" if cut.unit.chunk_no else None,
+        "ranking": cut.ranking,
+        "rank": cut.rank,
+        "score": round(cut.score, _SCORE_DIGITS),
+        "reason": cut.reason,
+    }
 
 
 def citation_values(citation: Citation) -> dict[str, Any]:

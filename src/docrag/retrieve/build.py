@@ -58,6 +58,8 @@ def build_retrieval_stage(
         retrievers,
         build_fusion(options.fusion, configured=options.retrievers),
         boosts=boosts,
+        retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,
+        cutoff=options.cutoff.build() if options.cutoff else None,
         depth=options.depth,
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from docrag.retrieve.cutoff.options import CutoffOptions
 from docrag.retrieve.fusion.normalise import Statistics
 
 
@@ -42,6 +43,10 @@ class RetrievalOptions(_Options):
         default=("bm25", "dense"), min_length=1, description='"visual" needs visual.encoder'
     )
     fusion: FusionOptions = WeightedSumOptions()
+    retriever_cutoff: CutoffOptions | None = Field(
+        default=None, description="cuts every retriever's ranking before fusion; ViDoRAG: gaussian-mixture"
+    )
+    cutoff: CutoffOptions | None = Field(default=None, description="cuts the fused ranking")
     glossary: bool = Field(
         default=True, description="add line items of financial ratios to the words searched"
     )

@@ -7,28 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from docrag.errors import UsageError
-from docrag.protocols import Corpus, Fusion, Reranker, Retriever
+from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
+from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.snippets import best_snippet
 from docrag.types import Fused, Hit, Query, Scored, TraceStep
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first; every retriever's own ranking; the whole fused ranking; and what each step took."""
+    """Hits, best first; every retriever's own ranking; the whole fused ranking; and what each step took.
+
+    `rankings` are uncut. `cuts` holds what cut-offs took, ranking by ranking; a unit cut from one retriever's
+    ranking may be a hit by another's.
+    """
 
     query: Query
     hits: tuple[Hit, ...]
     rankings: Mapping[str, tuple[Scored, ...]]
     fused: tuple[Fused, ...]
     steps: tuple[TraceStep, ...]
+    cuts: tuple[Cut, ...] = ()
 
 
 class RetrievalStage:
     """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
 
-    `depth` is how many units every retriever returns. It is made once per index and used for many queries,
-    from several threads if its parts allow that.
+    `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
+    fusion, `cutoff` the fused and boosted ranking before it is reranked. The stage is made once per index and
+    used for many queries, from several threads if its parts allow that.
     """
 
     def __init__(
@@ -39,6 +46,8 @@ class RetrievalStage:
         *,
         boosts: Sequence[tuple[Boost, float]] = (),
         rerankers: Sequence[Reranker] = (),
+        retriever_cutoff: Cutoff | None = None,
+        cutoff: Cutoff | None = None,
         depth: int = 200,
     ) -> None:
         names = [retriever.name for retriever in retrievers]
@@ -49,6 +58,8 @@ class RetrievalStage:
         self._fusion = fusion
         self._boosts = tuple(boosts)
         self._rerankers = tuple(rerankers)
+        self._retriever_cutoff = retriever_cutoff
+        self._cutoff = cutoff
         self._depth = depth
 
     def search(self, query: Query, *, k: int) -> SearchResult:
@@ -66,18 +77,29 @@ class RetrievalStage:
             ranking = tuple(retriever.retrieve(query, k=max(k, self._depth))) if query.text.strip() else ()
             rankings[retriever.name] = ranking
             watch.record(retriever.name, n_units=len(ranking))
-        fused = self._fusion.fuse(rankings)
+        kept: dict[str, Sequence[Scored]] = dict(rankings)
+        cuts: list[Cut] = []
+        if self._retriever_cutoff is not None:
+            for name, ranking in rankings.items():
+                kept[name], cut = cut_ranking(name, ranking, self._retriever_cutoff)
+                cuts += cut
+            watch.record("retriever cut-off", n_cut=len(cuts))
+        fused = self._fusion.fuse(kept)
         watch.record("fusion", n_units=len(fused))
         for boost, weight in self._boosts:
             lifts = boost.lift(query, fused)
             fused = boosted(fused, lifts, name=boost.name, weight=weight)
             watch.record(boost.name, n_units=len(lifts))
+        if self._cutoff is not None:
+            fused, cut = cut_ranking("fusion", fused, self._cutoff)
+            cuts += cut
+            watch.record("cut-off", n_cut=len(cut))
         for reranker in self._rerankers:
             fused = reranker.rerank(query, fused)
             watch.record(type(reranker).__name__, n_units=len(fused))
         hits = tuple(self._hit(query, item) for item in fused[:k])
         watch.record("snippets", n_units=len(hits))
-        return SearchResult(query, hits, rankings, tuple(fused), watch.steps)
+        return SearchResult(query, hits, rankings, tuple(fused), watch.steps, tuple(cuts))
 
     def _hit(self, query: Query, item: Fused) -> Hit:
         unit = item.unit

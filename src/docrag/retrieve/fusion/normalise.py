@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from docrag.types import Scored, UnitRef
+from docrag.types import Fused, Scored, UnitRef
 
 Statistics = Literal["top-k", "union", "all"]
 """Which scores of a ranking give its statistics: its own first k, those of every unit that any ranking has
@@ -82,14 +82,14 @@ def normalised(
     return result
 
 
-def checked_scores(name: str, ranking: Sequence[Scored]) -> NDArray[np.float64]:
+def checked_scores(name: str, ranking: Sequence[Scored | Fused]) -> NDArray[np.float64]:
     """Scores of a ranking; ValueError unless they are finite and sorted, and no unit stands twice."""
-    scores = np.array([score for _, score in ranking], np.float64)
+    scores = np.array([place.score for place in ranking], np.float64)
     if not np.isfinite(scores).all():
         worst = ranking[int(np.argmin(np.isfinite(scores)))]
         raise ValueError(f"ranking {name!r}: score {worst.score} of {worst.unit}, expected a finite number")
     if (np.diff(scores) > 0).any():
         raise ValueError(f"ranking {name!r} is not sorted, expected the highest score first")
-    if len({unit for unit, _ in ranking}) < len(ranking):
+    if len({place.unit for place in ranking}) < len(ranking):
         raise ValueError(f"ranking {name!r} holds a unit twice")
     return scores
