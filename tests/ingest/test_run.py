@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.ingest.faulty import FaultyReader, MemoryDraft, MemoryWriter
+from tests.ingest.faulty import FaultyReader, MemoryDraft, MemoryWriter, make_page
 
 from docrag.errors import StorageError, UsageError
 from docrag.ingest.events import Event, FileDone, FileStarted, Meter, PageFailed, PagesDone, PlanMade
@@ -244,6 +244,31 @@ def test_an_interrupted_run_is_continued_inside_the_file(tmp_path: Path) -> None
         PageFailure(2, Reason.PAGE_UNREADABLE, "ValueError: the cow is out"),
     )
     assert sorted(writer.pages[report.files[0].doc_id]) == [1, *range(3, 201)]
+
+
+def test_a_run_is_continued_whichever_pages_were_stored(tmp_path: Path) -> None:
+    # Workers finish out of order, so the pages of an interrupted run may lie anywhere.
+    write(tmp_path, long="\n".join(f"page {n}" for n in range(1, 61)))
+    stored = {2, 3, 5, 17, 18, 19, 40, *range(50, 61)}
+    writer = MemoryWriter()
+    draft = writer.draft(content_id(tmp_path / "long.pdf"), fingerprint=OPTIONS.fingerprint())
+    draft.add([make_page(n, "stored") for n in sorted(stored)], None, [])
+    events: list[Event] = []
+    report = index(tmp_path, writer, on_event=events.append)
+    assert report.totals()["pages_read"] == 60 - len(stored)
+    pages = writer.pages[report.files[0].doc_id]
+    assert {n for n, page in pages.items() if page.text == "stored"} == stored
+    assert sorted(pages) == list(range(1, 61))
+    assert FileStarted("long.pdf", 60, len(stored), (tmp_path / "long.pdf").stat().st_size) in events
+
+
+def test_a_file_of_which_only_the_commit_was_missing_is_committed(tmp_path: Path) -> None:
+    write(tmp_path, a="ok\nok")
+    writer = MemoryWriter()
+    draft = writer.draft(content_id(tmp_path / "a.pdf"), fingerprint=OPTIONS.fingerprint())
+    draft.add([make_page(1, "stored"), make_page(2, "stored")], None, [])
+    report = index(tmp_path, writer)
+    assert (statuses(report), report.totals()["pages_read"]) == ({"a.pdf": "indexed"}, 0)
 
 
 def test_other_options_do_not_continue_a_half_read_file(tmp_path: Path) -> None:

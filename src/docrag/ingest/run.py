@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import math
 import time
 from collections import deque
@@ -109,6 +110,7 @@ class _OpenFile(Generic[SinkT]):
     addition: Addition
     draft: SinkT
     is_retry: bool
+    last_of_first_job: int
     info: Opened | None = None
     n_jobs: int = 1
     pages: list[Page] = field(default_factory=list[Page])
@@ -204,13 +206,11 @@ class _Run(Generic[SinkT]):
 
     def _begin(self, pool: WorkerPool, addition: Addition, *, is_retry: bool = False) -> None:
         draft = self._writer.draft(addition.doc_id, fingerprint=self._fingerprint)
-        file = _OpenFile(addition, draft, is_retry, flushed_s=time.monotonic())
+        missing = (n for n in itertools.count(1) if n not in draft.pages_done)
+        pages = tuple(itertools.islice(missing, JOB_PAGES))
+        file = _OpenFile(addition, draft, is_retry, last_of_first_job=pages[-1], flushed_s=time.monotonic())
         self._n_keys += 1
         self._open[self._n_keys] = file
-        first = 1
-        while first in draft.pages_done:
-            first += 1
-        pages = tuple(n for n in range(first, first + JOB_PAGES) if n not in draft.pages_done)
         pool.submit(Job(self._n_keys, addition.file.path, self._options.parser, pages, True, self._password))
 
     def _take(self, pool: WorkerPool, result: Result) -> None:
@@ -242,7 +242,7 @@ class _Run(Generic[SinkT]):
         self._tell(
             FileStarted(file.addition.file.doc, info.n_pages, len(done), file.addition.file.size_bytes)
         )
-        remaining = [n for n in range(1, info.n_pages + 1) if n not in done][JOB_PAGES:]
+        remaining = [n for n in range(file.last_of_first_job + 1, info.n_pages + 1) if n not in done]
         for start in range(0, len(remaining), JOB_PAGES):
             pages = tuple(remaining[start : start + JOB_PAGES])
             pool.submit(Job(key, file.addition.file.path, info.parser, pages, False, self._password))
