@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from docrag.geometry import Box, union_area, union_box
 from docrag.ingest.pixels import fitted_dpi
@@ -24,8 +25,9 @@ _MAX_BACKGROUND_WORDS = 30
 _TILE_GAP_PT = 2.0
 # Grey levels between neighbouring pixels at the edge of a letter; JPEG noise stays below 10.
 _MIN_CONTRAST = 20.0
-# Changes along a row of pixels: each stroke of a letter makes two, a frame makes four.
-_MIN_CHANGES = 5
+# Edges along a row of pixels: a letter makes two to six, or half of that when its strokes are a pixel or
+# two wide; the two lines of a frame make at most four.
+_MIN_EDGES = 5
 # An OCR word that a word of the text layer covers this much has been read already.
 _SAME_WORD = 0.4
 _MAX_TILES = 300
@@ -98,14 +100,18 @@ def read_boxes(
 
 
 def is_blank(image: RgbImage) -> bool:
-    """Whether no row and no column of pixels changes often enough for a word of two letters.
+    """Whether no row and no column of pixels crosses as many edges as the strokes of a short word make.
 
     Plain areas, gradients, frames and rules are blank in this sense.
     """
     grey = image.mean(axis=2, dtype=np.float32)
-    across = np.abs(np.diff(grey, axis=1)) > _MIN_CONTRAST
-    down = np.abs(np.diff(grey, axis=0)) > _MIN_CONTRAST
-    return not ((across.sum(axis=1) >= _MIN_CHANGES).any() or (down.sum(axis=0) >= _MIN_CHANGES).any())
+    return not (_crosses_strokes(grey) or _crosses_strokes(grey.T))
+
+
+def _crosses_strokes(grey: NDArray[np.float32]) -> bool:
+    edges = np.abs(np.diff(grey, axis=1)) > _MIN_CONTRAST
+    starts = edges[:, 1:] & ~edges[:, :-1]  # an edge over several pixels counts once
+    return bool((starts.sum(axis=1) >= _MIN_EDGES).any())
 
 
 def _page_words(

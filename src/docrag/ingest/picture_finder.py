@@ -12,6 +12,7 @@ from docrag.ingest.lines import Line
 from docrag.protocols import RawPage
 
 _CELL_PT = 12.0  # paths in neighbouring cells of this size belong together
+_REACH_PT = 4.0  # on every side: bars of a chart stand up to about 20 points apart
 _MIN_PATHS = 4
 _MIN_SIDE_PT = 50.0
 _MIN_SHARE = 0.015  # of the page
@@ -90,11 +91,12 @@ def _clusters(paths: Sequence[Box], width_pt: float, height_pt: float) -> list[t
     filled = np.zeros((n_y, n_x), dtype=bool)
     spans: list[tuple[int, int, int, int]] = []
     for box in paths:
+        near = box.padded(_REACH_PT).clipped(width_pt, height_pt)
         span = (
-            int(box.x0 / _CELL_PT),
-            int(box.y0 / _CELL_PT),
-            int(box.x1 / _CELL_PT) + 1,
-            int(box.y1 / _CELL_PT) + 1,
+            int(near.x0 / _CELL_PT),
+            int(near.y0 / _CELL_PT),
+            int(near.x1 / _CELL_PT) + 1,
+            int(near.y1 / _CELL_PT) + 1,
         )
         filled[span[1] : span[3], span[0] : span[2]] = True
         spans.append(span)
