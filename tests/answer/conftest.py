@@ -25,7 +25,9 @@ from docrag.types import (
 CHAR_PT, LINE_PT = 6.0, 14.0
 
 
-def make_page(lines: Sequence[str | Sequence[tuple[float, str]]], *, page_no: int = 1, label: str | None = None) -> Page:
+def make_page(
+    lines: Sequence[str | Sequence[tuple[float, str]]], *, page_no: int = 1, label: str | None = None
+) -> Page:
     """A page of lines; a line is a text, or cells with the x where each begins. One region for all of it."""
     parts: list[str] = []
     words: list[Word] = []
@@ -48,7 +50,19 @@ def make_page(lines: Sequence[str | Sequence[tuple[float, str]]], *, page_no: in
         regions = (Region(0, "text", union_box(w.box for w in words), 0, len(text)),)
     chunks = tuple(Chunk(1, "text", text, r.start, r.end, (r.box,), (0,)) for r in regions)
     name = label if label is not None else str(page_no)
-    return Page(page_no, name, 595.0, 842.0, 0, text, text, "text-layer" if words else "none", tuple(words), regions, chunks)
+    return Page(
+        page_no,
+        name,
+        595.0,
+        842.0,
+        0,
+        text,
+        text,
+        "text-layer" if words else "none",
+        tuple(words),
+        regions,
+        chunks,
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,9 @@ class FakeCorpus:
         for doc, own in sorted(pages.items()):
             doc_id = f"id-{doc}"
             failures = tuple(
-                PageFailure(n, Reason.PARSER_CRASH, "crashed") for n, page in enumerate(own, 1) if page is None
+                PageFailure(n, Reason.PARSER_CRASH, "crashed")
+                for n, page in enumerate(own, 1)
+                if page is None
             )
             self._documents.append(
                 Document(doc, doc_id, len(own), len(own) - len(failures), failures, 1, 1, "fake")
@@ -97,7 +113,9 @@ class FakeCorpus:
                 page = self._pages[PageRef(document.doc_id, page_no)]
                 shared = asked & {w.strip("?,.").lower() for w in page.text.split()}
                 if shared and scope.allows_page(page_no):
-                    found.append(Scored(UnitRef(document.doc, page_no, 0, document.doc_id), float(len(shared))))
+                    found.append(
+                        Scored(UnitRef(document.doc, page_no, 0, document.doc_id), float(len(shared)))
+                    )
         return sorted(found, key=lambda s: (-s.score, s.unit))[:k]
 
     def search_vector(self, vector, *, scope: Scope, k: int) -> list[Scored]:

@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.answer.conftest import FakeCorpus, make_page
 
 from docrag.answer.citations import Claim, verify_citations
 from docrag.answer.evidence import EvidenceLedger
 from docrag.types import UnitRef
-from tests.answer.conftest import FakeCorpus, make_page
 
 FIRST = make_page(["The board met seven times.", "Revenue was 46,298 in 2023."], page_no=1, label="i")
 SECOND = make_page(["Costs were 36,386 in 2023."], page_no=2, label="ii")
@@ -34,10 +34,28 @@ def test_a_true_citation_has_full_support_and_one_box_per_line():
 
 
 @pytest.mark.parametrize(
-    "forged", ["E2", "E0", "E-1", "e1", "E01", " E1", "E1 ", "Е1", "E１", "E1\u200b", "", "1", "report.pdf", "E1E1", "E１"]
+    "forged",
+    [
+        "E2",
+        "E0",
+        "E-1",
+        "e1",
+        "E01",
+        " E1",
+        "E1 ",
+        "Е1",
+        "E１",
+        "E1\u200b",
+        "",
+        "1",
+        "report.pdf",
+        "E1E1",
+    ],
 )
 def test_an_id_that_was_not_issued_is_removed_and_named(forged):
-    verified = verify_citations([Claim(forged, "seven times"), Claim("E1", "seven times")], ledger_of(1), CORPUS)
+    verified = verify_citations(
+        [Claim(forged, "seven times"), Claim("E1", "seven times")], ledger_of(1), CORPUS
+    )
     assert [c.evidence_id for c in verified.citations] == ["E1"]
     assert verified.citations[0].n == 1
     assert len(verified.warnings) == 1
@@ -61,7 +79,10 @@ def test_a_quote_that_says_nothing_or_something_else_has_no_support(quote):
 def test_equal_claims_are_one_citation_and_numbers_follow_the_claims():
     claims = [Claim("E2", "36,386"), Claim("E1", "46,298"), Claim("E2", "36,386")]
     verified = verify_citations(claims, ledger_of(1, 2), CORPUS)
-    assert [(c.n, c.evidence_id, c.support) for c in verified.citations] == [(1, "E2", "full"), (2, "E1", "full")]
+    assert [(c.n, c.evidence_id, c.support) for c in verified.citations] == [
+        (1, "E2", "full"),
+        (2, "E1", "full"),
+    ]
 
 
 def test_a_page_that_left_the_index_takes_its_citation_along():
@@ -98,6 +119,8 @@ def test_boxes_of_a_found_quote_hold_exactly_its_words(data):
         assert quote.lower() in ("the", "was", "in", "was in")
         return
     inside = [
-        FIRST.word_text(w) for w in FIRST.words if any(b.contains_point(*w.box.center) for b in citation.boxes)
+        FIRST.word_text(w)
+        for w in FIRST.words
+        if any(b.contains_point(*w.box.center) for b in citation.boxes)
     ]
     assert " ".join(inside) == " ".join(quote.split())

@@ -37,7 +37,9 @@ def test_typesetting_does_not_stand_in_the_way_of_full_support(quote, standing):
     assert found(TEXT, quote) == ("full", [standing])
 
 
-@pytest.mark.parametrize("quote", ["rose to l,234 million euros", "The revenuc of the group rose", "ofthe group rose to 1,234"])
+@pytest.mark.parametrize(
+    "quote", ["rose to l,234 million euros", "The revenuc of the group rose", "ofthe group rose to 1,234"]
+)
 def test_small_slips_of_ocr_give_partial_support(quote):
     assert match_quote(TEXT, quote).support == "partial"
 
@@ -67,7 +69,10 @@ def test_a_number_inside_a_longer_number_is_not_found():
 
 
 def test_pieces_between_ellipses_are_found_in_order_with_partial_support():
-    assert found(TEXT, "The revenue of the group … in 2015") == ("partial", ["The revenue of the group", "in 2015"])
+    assert found(TEXT, "The revenue of the group … in 2015") == (
+        "partial",
+        ["The revenue of the group", "in 2015"],
+    )
     assert match_quote(TEXT, "in 2016 ... rose to 1,234").support == "none"
 
 
@@ -87,7 +92,9 @@ def test_folding_is_stable_under_itself():
 
 
 WORDS = st.text(string.ascii_letters + string.digits + "äéﬁ-–’%.,", min_size=1, max_size=9).filter(
-    lambda word: not {word[0], word[-1]} & {"-", "–"}  # a quote that ends inside a hyphenated word is no quote of it
+    lambda word: (
+        not {word[0], word[-1]} & {"-", "–"}
+    )  # a quote that ends inside a hyphenated word is no quote of it
 )
 
 

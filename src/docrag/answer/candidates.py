@@ -38,7 +38,7 @@ class Task:
     """What a finder works on.
 
     `views` are the retrieved pages, best first; `look_up` retrieves more pages for other words, for answers
-    that need several places; `all_pages` gives every page of the document of the best page.
+    that need several places; `all_pages` gives every page of the document asked about.
     """
 
     question: Question

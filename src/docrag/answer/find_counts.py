@@ -11,32 +11,35 @@ from docrag.answer.question_type import Kind, Question
 from docrag.answer.quote_match import QuoteFinder
 from docrag.answer.values import emails, urls
 from docrag.answer.view import PageView, stem_set
-from docrag.answer.words import stems
+from docrag.answer.words import stem, stems
 
 MAX_PLACES = 12
 """Places quoted for a count; more would not be read."""
 _LABELLED = r"(?m)^\W{{0,3}}({0})\s*\.?\s*((?:[A-Z][.-]?)?\d+(?:[.-]\d+)*)\b"
 _COUNTABLE = {
-    "figur": r"figure|fig",
-    "tabl": r"table",
-    "exhibit": r"exhibit",
-    "chart": r"chart|figure",
-    "equation": r"equation",
-    "appendix": r"appendix",
-    "chapter": r"chapter",
-    "section": r"section",
-    "step": r"step",
-    "note": r"note",
-    "algorithm": r"algorithm",
-    "box": r"box",
-    "lesson": r"lesson",
-    "part": r"part",
-    "module": r"module",
-    "question": r"question",
-    "item": r"item",
-    "articl": r"article",
-    "example": r"example",
-    "theorem": r"theorem",
+    stem(word): f"{word}|fig" if word == "figure" else word
+    for word in (
+        "figure",
+        "table",
+        "exhibit",
+        "chart",
+        "equation",
+        "appendix",
+        "chapter",
+        "section",
+        "step",
+        "note",
+        "algorithm",
+        "box",
+        "lesson",
+        "part",
+        "module",
+        "question",
+        "item",
+        "article",
+        "example",
+        "theorem",
+    )
 }
 """Stems of things that documents number, and how their labels are written."""
 _WHOLE = frozenset(

@@ -12,11 +12,15 @@ from docrag.answer.grid import Cell
 from docrag.answer.question_type import Kind
 from docrag.answer.view import PageView, is_numeric, stem_set
 from docrag.answer.words import STOP_WORDS, stems, tokens
+from docrag.geometry import Box
 
 MAX_WORDS = 14
 """Longer pieces are passages, not short answers."""
 MAX_PHRASES = 60
 """Phrases per question that are judged in full."""
+MIN_COLUMN = 3
+"""Values in a column from which its highest or lowest means something."""
+MAX_LABEL_WORDS = 7
 TEXT_KINDS = frozenset({Kind.NAME, Kind.PHRASE})
 
 _NAME = re.compile(
@@ -162,19 +166,8 @@ def find_extremes(task: Task) -> list[Candidate]:
         return []
     result: list[Candidate] = []
     for view in task.views[:3]:
-        columns: dict[tuple[str, int], list[tuple[float, Cell, Place]]] = {}
-        for found in find_numbers(question, [view], task.weights):
-            cell = view.grid.cell_at(found.number.start)
-            if cell is None or found.number.is_year or not found.around.row_label:
-                continue
-            label = view.grid.rows[cell.row_no][0]
-            if is_numeric(label.text) or len(label.words) > 7:
-                continue
-            place = quote_place(view, found.number.start, found.number.end, found.around)
-            key = found.around.column_label, round(cell.box.x1 / 12)
-            columns.setdefault(key, []).append((found.number.value, label, place))
-        for (header, _), values in columns.items():
-            if len(values) < 3:
+        for header, values in _value_columns(task, view):
+            if len(values) < MIN_COLUMN:
                 continue
             pick = max if question.wants_most else min
             _, label, place = pick(values, key=lambda v: v[0])
@@ -186,3 +179,24 @@ def find_extremes(task: Task) -> list[Candidate]:
             features["n_values"] = min(len(values), 10) / 10
             result.append(Candidate(label.text.strip(" :.•"), (place,), "extreme", features))
     return result
+
+
+def _value_columns(task: Task, view: PageView) -> list[tuple[str, list[tuple[float, Cell, Place]]]]:
+    """Columns of numbers with text labels: the header, and value, label and place of every row."""
+    columns: list[tuple[str, Box, list[tuple[float, Cell, Place]]]] = []
+    for found in find_numbers(task.question, [view], task.weights):
+        cell = view.grid.cell_at(found.number.start)
+        if cell is None or not found.around.row_label:
+            continue
+        label = view.grid.rows[cell.row_no][0]
+        if is_numeric(label.text) or len(label.words) > MAX_LABEL_WORDS:
+            continue
+        place = quote_place(view, found.number.start, found.number.end, found.around)
+        header = found.around.column_label
+        for known, box, values in columns:
+            if known == header and box.x0 < cell.box.x1 and box.x1 > cell.box.x0:
+                values.append((found.number.value, label, place))
+                break
+        else:
+            columns.append((header, cell.box, [(found.number.value, label, place)]))
+    return [(header, values) for header, _, values in columns]

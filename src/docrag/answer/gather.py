@@ -94,7 +94,7 @@ class Gatherer:
             look_up=lambda text: self._retrieve(text, scope, LOOK_UP_PAGES),
             all_pages=lambda: self._all_pages(views, scope),
         )
-        candidates = [c for finder in FINDERS for c in finder(task)] if views else []
+        candidates = [c for finder in FINDERS for c in finder(task)] if question.content else []
         if any(c.method == "arithmetic" for c in candidates):  # the numbers themselves are not the answer
             candidates = [c for c in candidates if c.method != "number"]
         return Gathered(question, views, candidates, weights, _missing_names(question, views, weights))
@@ -147,17 +147,21 @@ class Gatherer:
         return page_no
 
     def _all_pages(self, views: Sequence[PageView], scope: Scope) -> list[PageView]:
-        """Every page of the best page's document, unless it is longer than `MAX_DOCUMENT_PAGES`."""
-        if not views:
+        """Every page of the only or the best document, unless it is longer than `MAX_DOCUMENT_PAGES`."""
+        documents = self._corpus.select(scope)
+        if len(documents) == 1:
+            doc, doc_id = documents[0].doc, documents[0].doc_id
+        elif views:
+            doc, doc_id = views[0].evidence.hit.doc, views[0].page_ref.doc_id
+        else:
             return []
-        best = views[0].evidence.hit.unit
-        labels = self._corpus.page_labels(best.doc_id)
+        labels = self._corpus.page_labels(doc_id)
         if len(labels) > MAX_DOCUMENT_PAGES:
             return []
         pages: list[PageView] = []
         for page_no, label in sorted(labels.items()):
             if scope.allows_page(page_no):
-                unit = UnitRef(best.doc, page_no, 0, best.doc_id)
+                unit = UnitRef(doc, page_no, 0, doc_id)
                 hit = Hit(unit=unit, page_label=label, score=0.0, sources={}, snippet="")
                 pages.append(self._view(hit, len(views) + 1))
         return pages

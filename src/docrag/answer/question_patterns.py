@@ -101,6 +101,16 @@ PAGE = re.compile(
     re.IGNORECASE,
 )
 COLOUR = re.compile(r"\bcolou?rs?\b.{0,30}\b(?:is|are|of|does)\b|\bwhat colou?r", re.IGNORECASE)
+OPPOSITES = any_of(
+    r"(before) or (after)",
+    r"(above) or (below)",
+    r"(left) or (right)",
+    r"(higher) or (lower)",
+    r"(more) or (less|fewer)",
+    r"(larger|bigger) or (smaller)",
+    r"(inside) or (outside)",
+    r"(increase\w*) or (decrease\w*)",
+)
 OR = re.compile(r"\s*,?\s+or\s+", re.IGNORECASE)
 COMPARES = any_of(
     r"which",

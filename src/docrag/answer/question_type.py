@@ -168,6 +168,10 @@ def _choices(text: str, body: str) -> tuple[str, ...]:
     )
     if quoted and quoted[1].lower() not in ("yes", "no"):
         return quoted[1], quoted[2]
+    opposites = patterns.OPPOSITES.search(body)
+    if opposites:
+        first, second = (word for word in opposites.groups() if word)
+        return first, second
     # The last clause that has an "or" holds the options: ", A or B?", ": A, or B?", "between A or B".
     sides = re.split(r"\s*,?\s+or\s+", body.strip(" ?."), flags=re.IGNORECASE)
     if len(sides) != 2:
@@ -243,7 +247,7 @@ _FOCUS = re.compile(
 _FOCUS_END = word_set(
     """
     is are was were do does did has have had can could will would should in on of from for to that which
-    with by at there shown listed used given provided included contained mentioned appear illustrated as
+    with by at there show shows shown list lists listed used given provided included contained mentioned appear illustrated as
     among being
     """
 )

@@ -182,13 +182,15 @@ class PageView:
         in order: printed headers are often not aligned with their columns.
         """
         found: list[Cell] = []
-        margin = 0.25 * cell.box.height
+        margin, widest = 0.25 * cell.box.height, 0.5 * self.page.width_pt
+        # What begins at the left edge of a row of several cells heads the table, not this column.
+        left = self.grid.rows[cell.row_no][0].box.x0 + cell.box.height if cell.column_no else -1.0
         for row_no in range(cell.row_no - 1, max(-1, cell.row_no - MAX_HEADER_ROWS), -1):
             if len(found) >= 3 or (found and found[-1].row_no - row_no > 2):
                 break
             for other in self.grid.rows[row_no]:
                 if other.box.x0 < cell.box.x1 + margin and other.box.x1 > cell.box.x0 - margin:
-                    if is_heading_cell(other.text) and other.box.width < 0.5 * self.page.width_pt:
+                    if is_heading_cell(other.text) and other.box.x0 > left and other.box.width < widest:
                         found.append(other)
                     break
         if not any(years(c.text) for c in found):

@@ -19,7 +19,7 @@ STOP_WORDS = word_set(
     """
     a about after all also an and any are as at be because been being both but by can could did do does
     doing during each for from had has have having he her hers here him his how i if in into is it its
-    itself just may me might more most much must my of on once only or other our out over own same she
+    itself just may many me might more most much must my of on once only or other our out over own same she
     should so some such than that the their theirs them then there these they this those through to too
     under until up upon us very was we were what when where which while who whom whose why will with would
     you your yours
