@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from ranx import Run, fuse
@@ -14,19 +16,43 @@ from tests.retrieve.small_corpus import unit
 
 from docrag.errors import ConfigError
 from docrag.protocols import Fusion
-from docrag.retrieve.fusion.normalise import Normaliser, min_max, normalised, zscore
+from docrag.retrieve.fusion.dempster_shafer import DempsterShafer, belief_shares
+from docrag.retrieve.fusion.normalise import (
+    Normaliser,
+    min_max,
+    normalised,
+    rank,
+    sigmoid,
+    softmax,
+    zscore,
+)
 from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
+from docrag.retrieve.fusion.union import Union
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
 from docrag.types import Scored, SourceScore, UnitRef, ranked
 
 WEIGHTS = {"a": 0.7, "b": 0.3}
-FUSIONS: dict[str, Callable[[Mapping[str, float]], Fusion]] = {
+WEIGHTED: dict[str, Callable[[Mapping[str, float]], Fusion]] = {
     "z-score of top-k": lambda weights: WeightedSum(weights, top_k=3),
     "z-score of union": lambda weights: WeightedSum(weights, statistics="union", top_k=3),
     "min-max of all": lambda weights: WeightedSum(weights, normalise=min_max, statistics="all"),
+    "softmax of top-k": lambda weights: WeightedSum(weights, normalise=softmax, top_k=3),
+    "rank of top-k": lambda weights: WeightedSum(weights, normalise=rank, top_k=3),
+    "sigmoid of all": lambda weights: WeightedSum(weights, normalise=sigmoid, statistics="all"),
     "reciprocal rank": lambda weights: ReciprocalRank(weights),
 }
+KEEP_ORDER = WEIGHTED | {
+    "union": lambda weights: Union(tuple(weights)),
+    "Dempster-Shafer, absent is last": lambda _: DempsterShafer(absent="last"),
+    "Dempster-Shafer, min-max": lambda _: DempsterShafer(absent="last", scale="min-max"),
+}
+FUSIONS = KEEP_ORDER | {
+    "Dempster-Shafer": lambda _: DempsterShafer(),
+    "Dempster-Shafer, layout prior": lambda _: DempsterShafer(prior="layout"),
+}
+NORMALISERS = [zscore, min_max, softmax, rank, sigmoid]
 every_fusion = pytest.mark.parametrize("make", FUSIONS.values(), ids=FUSIONS.keys())
+every_weighted = pytest.mark.parametrize("make", WEIGHTED.values(), ids=WEIGHTED.keys())
 
 
 def ranking(scores: Mapping[int, float]) -> list[Scored]:
@@ -86,6 +112,36 @@ def test_normalised_scores_do_not_depend_on_shift_and_scale(scores: list[int], s
         np.testing.assert_allclose(normalise(moved, moved), normalise(values, values), atol=1e-9)
 
 
+@pytest.mark.parametrize("normalise", NORMALISERS)
+@given(scores=st.lists(st.integers(-200, 200), min_size=1, max_size=20), shift=st.integers(-100, 100))
+def test_every_normalisation_keeps_the_order_and_ignores_a_constant(
+    normalise: Normaliser, scores: list[int], shift: int
+):
+    values = np.array(sorted(scores)[::-1], np.float64)
+    found = normalise(values, values)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) <= 0).all()
+    np.testing.assert_allclose(normalise(values + shift, values + shift), found, atol=1e-9)
+
+
+def test_softmax_and_sigmoid_agree_with_scipy():
+    scores = np.array([3.5, 1.25, 1.0, -2.0])
+    np.testing.assert_allclose(softmax(scores, scores), scipy.special.softmax(scores))
+    np.testing.assert_allclose(sigmoid(scores, scores), scipy.special.expit(scipy.stats.zscore(scores)))
+    # Shares of the first two, with the third on the same scale: e^-0.25 of the second.
+    np.testing.assert_allclose(softmax(scores, scores[:2])[2], softmax(scores, scores[:2])[1] * np.exp(-0.25))
+
+
+def test_no_score_is_too_large_for_an_exponential():
+    scores = np.array([1e4, 0.0, -1e4])
+    assert softmax(scores, scores).tolist() == [1, 0, 0]
+    assert sigmoid(scores * 1e200, scores).tolist() == [1, 0.5, 0]
+
+
+def test_beyond_the_sample_the_rank_is_zero():
+    assert rank(np.array([9.0, 8.0, 7.0]), np.array([9.0, 8.0])).tolist() == [1, 0.5, 0]
+
+
 # ── fusion by hand ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -113,6 +169,90 @@ def test_weighted_sum_by_hand_counts_absent_as_the_end_of_the_list_not_as_zero()
     }
 
 
+def test_cmrags_ucmr_is_a_weighted_sum_of_z_scores_over_all_candidates():
+    text, image = np.array([9.0, 4.0, 2.0]), np.array([0.2, 0.9, 0.4])
+    beta = 0.3
+    expected = beta * (text - text.mean()) / text.std() + (1 - beta) * (image - image.mean()) / image.std()
+    fused = WeightedSum({"text": beta, "visual": 1 - beta}, statistics="all").fuse(
+        {"text": ranking(dict(enumerate(text))), "visual": ranking(dict(enumerate(image)))}
+    )
+    assert {f.unit.page_no: f.score for f in fused} == pytest.approx(dict(enumerate(expected)))
+
+
+def test_a_union_takes_one_ranking_after_the_other():
+    a, b = ranking({5: 9, 2: 8}), ranking({7: 0.9, 5: 0.8, 1: 0.7})
+    assert page_nos(Union(("a", "b")).fuse({"a": a, "b": b})) == [5, 2, 7, 1]
+    assert page_nos(Union(("b", "a")).fuse({"a": a, "b": b})) == [7, 5, 1, 2]
+    with pytest.raises(ConfigError, match="'c'"):
+        Union(("a", "b")).fuse({"c": a})
+
+
+def test_dempster_shafer_by_hand():
+    # Page 1: shares 1 and 0.5. Masses for, against, open: (0.7, 0, 0.3) and (0.35, 0.3, 0.35).
+    # Conflict 0.7 · 0.3 = 0.21; for (0.7 · 0.35 + 0.7 · 0.35 + 0.3 · 0.35) = 0.595; open 0.3 · 0.35 = 0.105.
+    # Page 2: share 0.5 in a alone: 0.35 + 0.35 / 2.  Page 3: share 1 in b alone: 0.7 + 0.3 / 2.
+    fused = DempsterShafer().fuse({"a": ranking({1: 8, 2: 4}), "b": ranking({3: 0.6, 1: 0.3})})
+    expected = {1: (0.595 + 0.105 / 2) / 0.79, 2: 0.525, 3: 0.85}
+    assert {f.unit.page_no: f.score for f in fused} == pytest.approx(expected)
+    assert page_nos(fused) == [3, 1, 2]
+
+
+def dempster(masses: list[dict[frozenset[str], float]]) -> float:
+    """Belief in "yes" of the combination, by intersecting sets as the textbook does."""
+    combined = masses[0]
+    for other in masses[1:]:
+        found: dict[frozenset[str], float] = {}
+        for one, x in combined.items():
+            for two, y in other.items():
+                found[one & two] = found.get(one & two, 0) + x * y
+        conflict = found.pop(frozenset(), 0)
+        combined = {which: mass / (1 - conflict) for which, mass in found.items()}
+    return sum(mass / len(which) for which, mass in combined.items() if "yes" in which)
+
+
+@given(shares=st.lists(st.integers(1, 10).map(lambda n: n / 10), min_size=2, max_size=4))
+def test_dempster_shafer_agrees_with_intersected_sets(shares: list[float]):
+    yes, no = frozenset({"yes"}), frozenset({"no"})
+    masses = [{yes: 0.7 * s, no: 0.6 * (1 - s), yes | no: 1 - 0.7 * s - 0.6 * (1 - s)} for s in shares]
+    # Page 2 leads every ranking, so that page 1 has the wanted share of it; 0 keeps them from being flat.
+    lists = {str(i): ranking({2: 1, 1: s, 3: 0}) for i, s in enumerate(shares)}
+    scores = {f.unit.page_no: f.score for f in DempsterShafer().fuse(lists)}
+    assert scores[1] == pytest.approx(dempster(masses))
+
+
+def test_total_conflict_leaves_no_belief():
+    lists = {"a": ranking({1: 1, 2: 0}), "b": ranking({2: 1, 1: 0})}
+    fused = DempsterShafer(alpha=1, beta=1).fuse(lists)
+    assert [f.score for f in fused] == [0, 0]
+    assert {f.score for f in DempsterShafer(alpha=0.9, beta=0.9).fuse(lists)} != {0}
+
+
+def test_belief_shares_of_flat_negative_and_single_scores():
+    def shares(*scores: float, scale: str = "max") -> list[float]:
+        return belief_shares(np.array(scores), scale).tolist()  # type: ignore[arg-type]
+
+    assert shares(10, 5, -5) == [1, 0.5, 0]
+    assert shares(10, 9.5, 9.1) == [1, 1, 1]  # a spread below a tenth of the best
+    assert shares(-1, -3) == [0, 0]
+    assert shares(4) == [1]
+    assert shares(-1, -2, -3, scale="min-max") == [1, 0.5, 0]
+    assert shares(2, 2, scale="min-max") == [1, 1]
+
+
+def test_the_layout_prior_wants_neighbours_in_every_other_ranking():
+    lists = {"a": ranking({1: 1, 9: 0.5}), "b": ranking({2: 1, 5: 0.5})}
+    plain = {f.unit.page_no: f.score for f in DempsterShafer().fuse(lists)}
+    prior = {f.unit.page_no: f.score for f in DempsterShafer(prior="layout").fuse(lists)}
+    factors = {page_no: prior[page_no] / plain[page_no] for page_no in plain}
+    assert factors == pytest.approx({1: 1, 2: 1, 5: 0.1, 9: 0.1})
+
+
+@pytest.mark.parametrize("masses", [{"alpha": 0}, {"alpha": 1.1}, {"beta": -0.1}, {"beta": math.nan}])
+def test_masses_outside_their_range_are_refused(masses: dict[str, float]):
+    with pytest.raises(ConfigError, match="expected more than 0"):
+        DempsterShafer(**masses)
+
+
 # ── ranx as oracle ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -130,7 +270,7 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize(("normalise", "norm"), [(zscore, "zmuv"), (min_max, "min-max")])
+@pytest.mark.parametrize(("normalise", "norm"), [(zscore, "zmuv"), (min_max, "min-max"), (rank, "rank")])
 def test_weighted_sum_agrees_with_ranx_where_no_unit_is_absent(normalise: Normaliser, norm: str):
     expected = by_ranx(FULL, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
     fused = WeightedSum(WEIGHTS, normalise=normalise, statistics="all").fuse(FULL)
@@ -177,7 +317,7 @@ def test_order_of_the_rankings_does_not_matter(
     assert {f.unit: pytest.approx(f.score, abs=1e-9) for f in back} == scores
 
 
-@every_fusion
+@pytest.mark.parametrize("make", KEEP_ORDER.values(), ids=KEEP_ORDER.keys())
 @given(rankings=rankings)
 def test_better_in_every_ranking_is_not_worse_in_the_fusion(
     make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
@@ -226,13 +366,13 @@ def test_unsorted_and_repeated_units_are_refused(make: Callable[[Mapping[str, fl
         make(WEIGHTS).fuse({"a": [second, second]})
 
 
-@every_fusion
+@every_weighted
 def test_a_ranking_without_a_weight_is_a_configuration_error(make: Callable[[Mapping[str, float]], Fusion]):
     with pytest.raises(ConfigError, match="'c'"):
         make(WEIGHTS).fuse({"c": ranking({1: 1})})
 
 
-@every_fusion
+@every_weighted
 @pytest.mark.parametrize("weights", [{"a": -0.1, "b": 1}, {"a": 0, "b": 0}, {}, {"a": math.nan}])
 def test_bad_weights_are_refused(make: Callable[[Mapping[str, float]], Fusion], weights: dict[str, float]):
     with pytest.raises(ConfigError, match="weight"):

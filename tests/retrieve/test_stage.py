@@ -16,8 +16,10 @@ from docrag.retrieve.cutoff.cut import Cut
 from docrag.retrieve.cutoff.fixed import FixedCutoff
 from docrag.retrieve.cutoff.threshold import ThresholdCutoff
 from docrag.retrieve.dense import DenseRetriever
+from docrag.retrieve.fusion.union import Union
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
-from docrag.retrieve.options import ReciprocalRankOptions, RetrievalOptions, WeightedSumOptions
+from docrag.retrieve.options import ReciprocalRankOptions, RetrievalOptions, UnionOptions, WeightedSumOptions
+from docrag.retrieve.padding import padded
 from docrag.retrieve.stage import RetrievalStage
 from docrag.types import Fused, Query, Scope, Scored, SourceScore
 
@@ -157,6 +159,46 @@ def test_cutoffs_can_be_configured(where: str):
     assert [cut.unit for cut in result.cuts] == [unit("mills.pdf", 1)]
 
 
+def test_cut_results_fill_up_to_the_grid_from_what_all_rankings_hold():
+    one = FixedRetriever("one", [Scored(unit("lakes.pdf", n), 9.0 - n) for n in (1, 2, 3)])
+    two = FixedRetriever("two", [Scored(unit("lakes.pdf", n), s) for n, s in ((3, 0.9), (1, 0.5))])
+    stage = RetrievalStage(
+        CORPUS,
+        [one, two],
+        Union(("one", "two")),
+        retriever_cutoff=FixedCutoff(1),
+        cutoff=FixedCutoff(1),
+        pad_to=(2, 3),
+    )
+    result = stage.search(Query("x"), k=9)
+    # Kept: page 1. Page 3 stands in both rankings, page 2 in the first one only.
+    assert [h.unit.page_no for h in result.hits] == [1, 3]
+    assert result.hits[1].sources == {"one": SourceScore(3, 6.0), "two": SourceScore(1, 0.9)}
+    assert result.hits[1].score < result.hits[0].score
+
+
+def test_padding_knows_its_limits():
+    fused = [Fused(unit("d.pdf", n), -n, {}) for n in (1, 2)]
+    rankings = {"a": [Scored(unit("d.pdf", n), -n) for n in (1, 2, 3)], "b": []}
+    assert [f.unit.page_no for f in padded(fused, rankings, (1, 6))] == [1, 2, 3]
+    assert padded(fused, rankings, (2, 3)) == fused
+    assert padded(fused, rankings, (1,)) == fused
+    assert padded([], rankings, (1, 2)) == []
+
+
+def test_hits_can_stand_in_document_order():
+    ranking = [Scored(unit(d, n), s) for s, (d, n) in ((9, ("mills.pdf", 2)), (8, ("lakes.pdf", 3)))]
+    ranking += [Scored(unit("mills.pdf", 1), 7), Scored(unit("lakes.pdf", 1), 6)]
+    stage = RetrievalStage(
+        CORPUS, [FixedRetriever("a", ranking)], WeightedSum({"a": 1}), page_order="document"
+    )
+    assert [h.unit for h in stage.search(Query("x"), k=3).hits] == [
+        unit("mills.pdf", 1),
+        unit("mills.pdf", 2),
+        unit("lakes.pdf", 3),  # the fourth is not among the best three
+    ]
+
+
 def test_a_named_page_is_found_although_no_word_is_on_it():
     stage = build_retrieval_stage(CORPUS, LetterEmbedder(), RetrievalOptions())
     scope = Scope(docs=("lakes.pdf",))
@@ -203,6 +245,13 @@ def test_weights_that_do_not_fit_are_refused(fusion: WeightedSumOptions):
         build_retrieval_stage(CORPUS, LetterEmbedder(), RetrievalOptions(fusion=fusion))
 
 
+@pytest.mark.parametrize("order", [("bm25",), ("bm25", "dense", "visual")])
+def test_a_union_orders_all_retrievers_and_no_other(order: tuple[str, ...]):
+    options = RetrievalOptions(fusion=UnionOptions(order=order))
+    with pytest.raises(ConfigError, match=r"fusion\.order"):
+        build_retrieval_stage(CORPUS, LetterEmbedder(), options)
+
+
 def test_dense_alone_needs_an_encoder():
     options = RetrievalOptions(retrievers=("dense",), fusion=WeightedSumOptions(weights={"dense": 1}))
     with pytest.raises(ConfigError, match="encoder"):
@@ -215,8 +264,17 @@ def test_options_refuse_what_they_do_not_know():
             RetrievalOptions.model_validate(values)
 
 
-@pytest.mark.parametrize("kind", ["weighted-sum", "reciprocal-rank"])
-def test_every_fusion_can_be_configured(kind: str):
-    options = RetrievalOptions.model_validate({"fusion": {"kind": kind}})
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        {"kind": "reciprocal-rank"},
+        {"kind": "union"},
+        {"kind": "union", "order": ["dense", "bm25"]},
+        {"kind": "dempster-shafer", "scale": "min-max", "absent": "last", "prior": "layout"},
+        *({"normalise": name} for name in ("zscore", "min-max", "softmax", "rank", "sigmoid")),
+    ],
+)
+def test_every_fusion_can_be_configured(fusion: dict[str, object]):
+    options = RetrievalOptions.model_validate({"fusion": {"kind": "weighted-sum"} | fusion})
     result = build_retrieval_stage(CORPUS, LetterEmbedder(), options).search(Query("the lake froze"), k=1)
     assert result.hits[0].unit == unit("lakes.pdf", 1)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from docrag.errors import ConfigError
 from docrag.protocols import Corpus, Fusion, Retriever, TextEmbedder
 from docrag.retrieve.bm25 import Bm25Retriever
 from docrag.retrieve.dense import DenseRetriever
-from docrag.retrieve.fusion.normalise import min_max, zscore
+from docrag.retrieve.fusion.dempster_shafer import DempsterShafer
+from docrag.retrieve.fusion.normalise import Normaliser, min_max, rank, sigmoid, softmax, zscore
 from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
+from docrag.retrieve.fusion.union import Union
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
-from docrag.retrieve.options import FusionOptions, RetrievalOptions, WeightedSumOptions
+from docrag.retrieve.options import (
+    DempsterShaferOptions,
+    FusionOptions,
+    ReciprocalRankOptions,
+    RetrievalOptions,
+    UnionOptions,
+    WeightedSumOptions,
+)
 from docrag.retrieve.reference_boost import ReferenceBoost
 from docrag.retrieve.stage import RetrievalStage
 
@@ -60,24 +70,56 @@ def build_retrieval_stage(
         boosts=boosts,
         retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,
         cutoff=options.cutoff.build() if options.cutoff else None,
+        pad_to=options.pad_to,
+        page_order=options.page_order,
         depth=options.depth,
     )
 
 
 def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusion:
     """Make the fusion that `options` describe, for the retrievers that are configured."""
-    if unknown := sorted(options.weights.keys() - set(configured)):
+    match options:
+        case WeightedSumOptions():
+            _check_names("weights", options.weights, configured)
+            return WeightedSum(
+                options.weights,
+                normalise=_NORMALISERS[options.normalise],
+                statistics=options.statistics,
+                top_k=options.top_k,
+            )
+        case ReciprocalRankOptions():
+            _check_names("weights", options.weights, configured)
+            return ReciprocalRank(options.weights, c=options.c)
+        case UnionOptions():
+            order = options.order or configured
+            _check_names("order", order, configured)
+            return Union(order)
+        case DempsterShaferOptions():
+            return DempsterShafer(
+                alpha=options.alpha,
+                beta=options.beta,
+                scale=options.scale,
+                absent=options.absent,
+                prior=options.prior,
+            )
+
+
+_NORMALISERS: dict[str, Normaliser] = {
+    "zscore": zscore,
+    "min-max": min_max,
+    "softmax": softmax,
+    "rank": rank,
+    "sigmoid": sigmoid,
+}
+
+
+def _check_names(option: str, names: Collection[str], configured: tuple[str, ...]) -> None:
+    """ConfigError unless `names` are the configured retrievers."""
+    if unknown := sorted(set(names) - set(configured)):
         raise ConfigError(
-            f"retrieval.fusion.weights names {', '.join(unknown)}; "
+            f"retrieval.fusion.{option} names {', '.join(unknown)}; "
             f"the configured retrievers are: {', '.join(configured)}"
         )
-    if missing := sorted(set(configured) - options.weights.keys()):
-        raise ConfigError(f"retrieval.fusion.weights has no weight for {', '.join(missing)}")
-    if isinstance(options, WeightedSumOptions):
-        return WeightedSum(
-            options.weights,
-            normalise=zscore if options.normalise == "zscore" else min_max,
-            statistics=options.statistics,
-            top_k=options.top_k,
-        )
-    return ReciprocalRank(options.weights, c=options.c)
+    if missing := sorted(set(configured) - set(names)):
+        what = "has no weight for" if option == "weights" else "leaves out"
+        raise ConfigError(f"retrieval.fusion.{option} {what} {', '.join(missing)}")

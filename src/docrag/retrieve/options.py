@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.retrieve.cutoff.options import CutoffOptions
+from docrag.retrieve.fusion.dempster_shafer import Absent, Prior, Scale
 from docrag.retrieve.fusion.normalise import Statistics
 
 
@@ -15,10 +16,13 @@ class _Options(BaseModel):
 
 
 class WeightedSumOptions(_Options):
-    """Weighted sum of normalised scores. The default stands on eval/retrieval_ablation.py."""
+    """Weighted sum of normalised scores. The default stands on eval/retrieval_ablation.py.
+
+    CMRAG's unified retrieval (UCMR) is z-scores with `statistics` "all" and weights β and 1 − β.
+    """
 
     kind: Literal["weighted-sum"] = "weighted-sum"
-    normalise: Literal["zscore", "min-max"] = "zscore"
+    normalise: Literal["zscore", "min-max", "softmax", "rank", "sigmoid"] = "zscore"
     statistics: Statistics = "top-k"
     top_k: int = Field(default=50, ge=2)
     weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.8, "dense": 0.2})
@@ -32,7 +36,30 @@ class ReciprocalRankOptions(_Options):
     weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.5, "dense": 0.5})
 
 
-FusionOptions = Annotated[WeightedSumOptions | ReciprocalRankOptions, Field(discriminator="kind")]
+class UnionOptions(_Options):
+    """ViDoRAG's union; use it with `retriever_cutoff`."""
+
+    kind: Literal["union"] = "union"
+    order: tuple[str, ...] = Field(
+        default=(), description="retrievers whose units come first; empty is their configured order"
+    )
+
+
+class DempsterShaferOptions(_Options):
+    """BayesRAG's belief functions, with its numbers."""
+
+    kind: Literal["dempster-shafer"] = "dempster-shafer"
+    alpha: float = Field(default=0.7, gt=0, le=1, description="mass for relevance of a full score")
+    beta: float = Field(default=0.6, gt=0, le=1, description="mass against relevance of a zero score")
+    scale: Scale = "max"
+    absent: Absent = Field(default="unknown", description="what a ranking says of units it does not hold")
+    prior: Prior = "none"
+
+
+FusionOptions = Annotated[
+    WeightedSumOptions | ReciprocalRankOptions | UnionOptions | DempsterShaferOptions,
+    Field(discriminator="kind"),
+]
 
 
 class RetrievalOptions(_Options):
@@ -47,6 +74,13 @@ class RetrievalOptions(_Options):
         default=None, description="cuts every retriever's ranking before fusion; ViDoRAG: gaussian-mixture"
     )
     cutoff: CutoffOptions | None = Field(default=None, description="cuts the fused ranking")
+    pad_to: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        description="fill cut results up to the next of these numbers; ViDoRAG: 1, 2, 4, 6, 9, 12, 16, 20",
+    )
+    page_order: Literal["rank", "document"] = Field(
+        default="rank", description='"document" shows the hits of a document together, in page order'
+    )
     glossary: bool = Field(
         default=True, description="add line items of financial ratios to the words searched"
     )

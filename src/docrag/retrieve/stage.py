@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from docrag.errors import UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
+from docrag.retrieve.padding import padded
 from docrag.retrieve.snippets import best_snippet
 from docrag.types import Fused, Hit, Query, Scored, TraceStep
 
@@ -30,12 +32,17 @@ class SearchResult:
     cuts: tuple[Cut, ...] = ()
 
 
+PageOrder = Literal["rank", "document"]
+"""Best first; or document by document, the one with the best hit first, in page order."""
+
+
 class RetrievalStage:
     """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
 
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
     fusion, `cutoff` the fused and boosted ranking before it is reranked. The stage is made once per index and
-    used for many queries, from several threads if its parts allow that.
+    used for many queries, from several threads if its parts allow that. `pad_to` fills a cut result up to the
+    next of these numbers, and `page_order` decides how the best `k` are shown.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class RetrievalStage:
         rerankers: Sequence[Reranker] = (),
         retriever_cutoff: Cutoff | None = None,
         cutoff: Cutoff | None = None,
+        pad_to: Sequence[int] = (),
+        page_order: PageOrder = "rank",
         depth: int = 200,
     ) -> None:
         names = [retriever.name for retriever in retrievers]
@@ -60,6 +69,8 @@ class RetrievalStage:
         self._rerankers = tuple(rerankers)
         self._retriever_cutoff = retriever_cutoff
         self._cutoff = cutoff
+        self._pad_to = tuple(pad_to)
+        self._page_order: PageOrder = page_order
         self._depth = depth
 
     def search(self, query: Query, *, k: int) -> SearchResult:
@@ -97,7 +108,12 @@ class RetrievalStage:
         for reranker in self._rerankers:
             fused = reranker.rerank(query, fused)
             watch.record(type(reranker).__name__, n_units=len(fused))
-        hits = tuple(self._hit(query, item) for item in fused[:k])
+        if self._pad_to:
+            n_cut = len(fused)
+            fused = padded(fused, rankings, self._pad_to)
+            watch.record("padding", n_added=len(fused) - n_cut)
+        best = fused[:k] if self._page_order == "rank" else in_document_order(fused[:k])
+        hits = tuple(self._hit(query, item) for item in best)
         watch.record("snippets", n_units=len(hits))
         return SearchResult(query, hits, rankings, tuple(fused), watch.steps, tuple(cuts))
 
@@ -117,6 +133,14 @@ class RetrievalStage:
             kind=chunk.kind if chunk is not None else None,
             box=chunk.box if chunk is not None and chunk.boxes else None,
         )
+
+
+def in_document_order(fused: Sequence[Fused]) -> list[Fused]:
+    """Documents in the order of their best unit, the units of each as they stand in it."""
+    places: dict[str, int] = {}
+    for place in fused:
+        places.setdefault(place.unit.doc_id, len(places))
+    return sorted(fused, key=lambda place: (places[place.unit.doc_id], place.unit))
 
 
 class _Watch:

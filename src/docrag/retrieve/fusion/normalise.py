@@ -47,6 +47,46 @@ def min_max(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray
     return _divided(scores - sample.min(), float(np.ptp(sample)), sample)
 
 
+def softmax(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``exp(s) / sum of exp over the sample``, so that the sample sums to 1.
+
+    It does not depend on a constant added to all scores, but very much on their scale: differences of BM25
+    scores decide everything, those of cosines hardly anything.
+
+    Examples
+    --------
+    >>> softmax(np.log([6.0, 3.0, 1.0]), np.log([6.0, 3.0, 1.0])).round(9).tolist()
+    [0.6, 0.3, 0.1]
+    """
+    peak = sample.max()
+    return np.exp(scores - peak) / np.exp(sample - peak).sum()
+
+
+def rank(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the sample that does not score more: 1 for the best, ``1 / n`` for the last; equals tie.
+
+    Examples
+    --------
+    >>> rank(np.array([9.0, 5.0, 5.0, 1.0]), np.array([9.0, 5.0, 5.0, 1.0])).tolist()
+    [1.0, 0.75, 0.75, 0.25]
+    """
+    return np.searchsorted(np.sort(sample), scores, side="right") / len(sample)
+
+
+def sigmoid(scores: NDArray[np.float64], sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logistic function of the z-score: between 0 and 1, ever flatter towards both ends.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([2.0, 1.0, 0.0]), np.array([2.0, 1.0, 0.0])).round(3).tolist()
+    [0.773, 0.5, 0.227]
+    """
+    deviations = zscore(scores, sample)
+    # Of the two forms, the one whose exponential stays below 1.
+    small = np.exp(-np.abs(deviations))
+    return np.where(deviations >= 0, 1, small) / (1 + small)
+
+
 def _divided(centred: NDArray[np.float64], spread: float, sample: NDArray[np.float64]) -> NDArray[np.float64]:
     """`centred` over `spread`, or zeros when the spread is nothing but rounding of equal scores."""
     rounding = np.finfo(np.float64).eps * len(sample) * max(1.0, float(np.abs(sample).max()))
