@@ -79,3 +79,7 @@ def test_years_of_a_text_come_in_order():
 )
 def test_plain_numbers_have_no_grouping(value, decimals, text):
     assert plain(value, decimals=decimals) == text
+
+
+def test_long_runs_of_digits_are_codes_not_numbers():
+    assert numbers("9" * 400) == []

@@ -13,6 +13,8 @@ from docrag.answer.values import Number, dates, emails, numbers, phones, plain, 
 from docrag.answer.view import PageView, Surroundings, TermWeights, stem_set
 from docrag.answer.words import STOP_WORDS, stems
 
+MAX_NUMBERS = 40
+"""Numbers per question that are judged in full."""
 MAX_QUOTE_CHARS = 280
 """A quote longer than this is cut to the value itself."""
 _ENUMERATOR = re.compile(r"\(?\d{1,2}[.)]")
@@ -62,10 +64,6 @@ def find_values(task: Task) -> list[Candidate]:
         place = quote_place(item.view, item.number.start, item.number.end, item.around)
         result.append(Candidate(number_text(question, item.number), (place,), "number", features))
     return result
-
-
-MAX_NUMBERS = 40
-"""Numbers per question that are judged in full."""
 
 
 def find_numbers(
@@ -187,7 +185,7 @@ def _is_part(text: str, number: Number) -> bool:
 
 
 def _precedes(view: PageView, number: Number, focus: Sequence[str]) -> bool:
-    """Whether the thing counted follows the number within four words, or stands right before it."""
+    """Whether the thing counted follows the number within four words."""
     if not focus:
         return False
     after = view.words_in(number.end, number.end + 40)[:4]
@@ -201,17 +199,19 @@ def _unit_matches(question: Question, number: Number, around: Surroundings) -> b
     if question.kind is Kind.MONEY:
         return number.is_money
     if question.kind is Kind.COUNT:
-        return float(number.digits.replace(",", "")).is_integer() if not number.is_spelled else True
+        return (number.value / number.scale).is_integer()
     return False
 
 
 def number_text(question: Question, number: Number) -> str:
-    """The number as an answer: plain digits, percent sign kept, in the scale asked for."""
-    value = abs(number.value) if number.value < 0 and not number.is_percent else number.value
-    value /= question.scale if question.scale and number.scale > 1 else number.scale
-    text = plain(value, decimals=question.decimals if question.decimals and "." in number.digits else None)
-    if number.digits.replace(",", "").startswith("0") or ("." in number.digits and question.decimals is None):
-        text = plain(value, decimals=len(number.digits.split(".")[1])) if "." in number.digits else text
+    """The number as an answer: plain digits, percent sign kept, in the scale asked for.
+
+    Statements print expenses in brackets, so the sign is that of the words, not of the print.
+    """
+    scale = question.scale if question.scale and number.scale > 1 else number.scale
+    printed = len(number.digits.partition(".")[2])
+    decimals = question.decimals if question.decimals is not None and printed else printed
+    text = plain(abs(number.value) / scale, decimals=decimals if scale == number.scale else question.decimals)
     return text + "%" if number.is_percent and question.kind is not Kind.COUNT else text
 
 

@@ -247,8 +247,8 @@ _FOCUS = re.compile(
 _FOCUS_END = word_set(
     """
     is are was were do does did has have had can could will would should in on of from for to that which
-    with by at there show shows shown list lists listed used given provided included contained mentioned appear illustrated as
-    among being
+    with by at there show shows shown list lists listed used given provided included contained mentioned
+    appear illustrated as among being
     """
 )
 

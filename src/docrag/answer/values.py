@@ -24,6 +24,8 @@ _SCALES = {
 }
 """Words and letters after a number that scale it."""
 
+MAX_DIGITS = 24
+"""Longer runs of digits are codes, not numbers."""
 _NUMBER = re.compile(
     r"""(?P<open>\()?\s?(?P<currency>US\$|Rs\.?|[$€£¥₹])?\s?(?P<sign>[-−–](?=\d|\.\d))?
     (?P<digits>\d{1,3}(?:,\d{2,3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
@@ -80,7 +82,7 @@ _YEAR = re.compile(r"\b(?:1[6-9]|20)\d\d\b")
 class Number:
     """A number as written, at ``[start, end)``; `value` has sign and written scale applied.
 
-    `core` is the span of the digits alone. `is_year` marks a bare four-digit number that may be a year.
+    `digits` are the digits as printed. `is_year` marks a bare four-digit number that may be a year.
     """
 
     start: int
@@ -99,6 +101,8 @@ def numbers(text: str, *, spelled: bool = False) -> list[Number]:
     found: list[Number] = []
     for m in _NUMBER.finditer(text):
         digits = m["digits"]
+        if len(digits) > MAX_DIGITS:
+            continue
         start = m.start("currency") if m["currency"] else m.start("sign") if m["sign"] else m.start("digits")
         before = text[start - 1 : start]
         after = text[m.end("digits") : m.end("digits") + 1]
