@@ -8,12 +8,15 @@ from collections.abc import Collection
 from docrag.errors import ConfigError
 from docrag.protocols import Corpus, Fusion, Retriever, TextEmbedder
 from docrag.retrieve.bm25 import Bm25Retriever
+from docrag.retrieve.boost import Boost
+from docrag.retrieve.cascade_boost import CascadeBoost
 from docrag.retrieve.dense import DenseRetriever
 from docrag.retrieve.fusion.dempster_shafer import DempsterShafer
 from docrag.retrieve.fusion.normalise import Normaliser, min_max, rank, sigmoid, softmax, zscore
 from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
 from docrag.retrieve.fusion.union import Union
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
+from docrag.retrieve.neighbour_boost import NeighbourBoost
 from docrag.retrieve.options import (
     DempsterShaferOptions,
     FusionOptions,
@@ -62,15 +65,21 @@ def build_retrieval_stage(
             f"retrieval.retrievers is {list(options.retrievers)}, but no text encoder is configured; "
             f"set embed.kind, or add bm25"
         )
-    boosts = [(ReferenceBoost(corpus), options.reference_weight)] if options.reference_weight > 0 else []
+    fusion = build_fusion(options.fusion, configured=options.retrievers)
+    boosts: list[tuple[Boost, float]] = [
+        (CascadeBoost(retrievers, fusion, depth=options.depth), options.cascade_weight),
+        (NeighbourBoost(corpus), options.neighbour_weight),
+        (ReferenceBoost(corpus), options.reference_weight),
+    ]
     return RetrievalStage(
         corpus,
         retrievers,
-        build_fusion(options.fusion, configured=options.retrievers),
-        boosts=boosts,
+        fusion,
+        boosts=[(boost, weight) for boost, weight in boosts if weight > 0],
         retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,
         cutoff=options.cutoff.build() if options.cutoff else None,
         pad_to=options.pad_to,
+        max_per_document=options.max_per_document,
         page_order=options.page_order,
         depth=options.depth,
     )

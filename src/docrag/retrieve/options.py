@@ -78,6 +78,9 @@ class RetrievalOptions(_Options):
         default=(),
         description="fill cut results up to the next of these numbers; ViDoRAG: 1, 2, 4, 6, 9, 12, 16, 20",
     )
+    max_per_document: int | None = Field(
+        default=None, ge=1, description="most units of one document, in a search over several"
+    )
     page_order: Literal["rank", "document"] = Field(
         default="rank", description='"document" shows the hits of a document together, in page order'
     )
@@ -88,4 +91,12 @@ class RetrievalOptions(_Options):
         default=4.0,
         ge=0,
         description="how far a named page rises, in deviations of the best scores; 0 is off",
+    )
+    cascade_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="how far the best region lifts its page, and a page its regions, in such deviations",
+    )
+    neighbour_weight: float = Field(
+        default=0.0, ge=0, description="how far a page lifts those beside it, in such deviations"
     )

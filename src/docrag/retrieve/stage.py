@@ -11,6 +11,7 @@ from docrag.errors import UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
+from docrag.retrieve.cutoff.per_document import cap_per_document
 from docrag.retrieve.padding import padded
 from docrag.retrieve.snippets import best_snippet
 from docrag.types import Fused, Hit, Query, Scored, TraceStep
@@ -42,7 +43,8 @@ class RetrievalStage:
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
     fusion, `cutoff` the fused and boosted ranking before it is reranked. The stage is made once per index and
     used for many queries, from several threads if its parts allow that. `pad_to` fills a cut result up to the
-    next of these numbers, and `page_order` decides how the best `k` are shown.
+    next of these numbers, `max_per_document` keeps one document from filling the result of a search over
+    several, and `page_order` decides how the best `k` are shown.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class RetrievalStage:
         retriever_cutoff: Cutoff | None = None,
         cutoff: Cutoff | None = None,
         pad_to: Sequence[int] = (),
+        max_per_document: int | None = None,
         page_order: PageOrder = "rank",
         depth: int = 200,
     ) -> None:
@@ -70,6 +73,7 @@ class RetrievalStage:
         self._retriever_cutoff = retriever_cutoff
         self._cutoff = cutoff
         self._pad_to = tuple(pad_to)
+        self._max_per_document = max_per_document
         self._page_order: PageOrder = page_order
         self._depth = depth
 
@@ -82,7 +86,7 @@ class RetrievalStage:
         if k < 1:
             raise UsageError(f"k is {k}, expected 1 or more")
         watch = _Watch()
-        self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
+        documents = self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
         rankings: dict[str, tuple[Scored, ...]] = {}
         for retriever in self._retrievers:
             ranking = tuple(retriever.retrieve(query, k=max(k, self._depth))) if query.text.strip() else ()
@@ -112,6 +116,10 @@ class RetrievalStage:
             n_cut = len(fused)
             fused = padded(fused, rankings, self._pad_to)
             watch.record("padding", n_added=len(fused) - n_cut)
+        if self._max_per_document is not None and len(documents) > 1:
+            fused, cut = cap_per_document(fused, self._max_per_document)
+            cuts += cut
+            watch.record("cap per document", n_cut=len(cut))
         best = fused[:k] if self._page_order == "rank" else in_document_order(fused[:k])
         hits = tuple(self._hit(query, item) for item in best)
         watch.record("snippets", n_units=len(hits))
