@@ -330,3 +330,16 @@ def test_left_over_files_go_with_the_first_run_after_the_retention(
     assert n_before > 8
     assert len(list((tmp_path / "pages.lance" / "data").iterdir())) == 1
     assert found(tmp_path, "cat") == [("a.pdf", n) for n in range(1, 9)]
+
+
+def test_merging_within_a_run_changes_nothing_but_the_number_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("docrag.store.tidy.MERGE_EVERY", 3)
+    steps: list[str] = []
+    with open_writer(tmp_path, on_write=steps.append) as writer:
+        for i in range(4):
+            put(writer, f"{i}.pdf", f"{i:032x}", [make_page(n, f"cat {n}") for n in (1, 2)], batch=1)
+        assert {"after pages merge", "after chunks merge", "after documents merge"} <= set(steps)
+    assert found(tmp_path, "cat") == [(f"{i}.pdf", n) for i in range(4) for n in (1, 2)]
+    assert rows(tmp_path, "pages") == rows(tmp_path, "chunks") == 8

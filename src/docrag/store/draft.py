@@ -13,6 +13,7 @@ from docrag.store import schema, tables
 from docrag.store.drafts import DraftRecord
 from docrag.store.schema import CHUNKS, PAGES
 from docrag.store.storage import Storage
+from docrag.store.tidy import merge_if_many
 from docrag.types import Document, Page, PageFailure, Reason
 
 _UNIT_NORM_TOLERANCE = 1e-3
@@ -106,6 +107,8 @@ class Draft:
             raise ValueError(f"pages {sorted(repeated)} of document {self.doc_id} were added before")
         n_chunks = sum(len(page.chunks) for page in pages)
         self._check_vectors(vectors, n_chunks)
+        merge_if_many(self._storage, CHUNKS)
+        merge_if_many(self._storage, PAGES)
         ids: dict[str, Any] = {"ingest_id": self.ingest_id, "doc_id": self.doc_id}
         self._is_torn = True
         # A page's row comes after its chunks, so that a page that is there is there with all of them.

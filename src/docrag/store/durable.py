@@ -15,6 +15,8 @@ from docrag.errors import StorageError
 _LAST_BYTES = {".lance": b"LANC", ".manifest": b"LANC", ".arrow": b"ARROW1"}
 """How the files of a Lance table end."""
 
+_TABLE_FILES = (*_LAST_BYTES, ".bin")
+
 _RUST_PLACE = re.compile(r",? ?\S+\.rs:\d+(:\d+)?")  # where in LanceDB's source; of no use to people
 
 
@@ -63,15 +65,29 @@ class FolderSync:
         Raises OSError when one of them is not whole.
         """
         present = set(_files(folder))
-        new = present - self._known.get(folder, set())
-        for path in new:
+        known = self._known.get(folder, set())
+        known_folders = {os.path.dirname(path) for path in known}
+        folders: set[str] = set()
+        for path in present - known:
             with contextlib.suppress(FileNotFoundError):
                 _fsync(path)
                 _check_whole(path)
-        parents = {os.path.dirname(path) for path in new}
-        for path in parents | {os.path.dirname(parent) for parent in parents}:
+            parent = os.path.dirname(path)
+            folders.add(parent)
+            while parent not in known_folders and parent != str(folder):
+                parent = os.path.dirname(parent)
+                folders.add(parent)
+        for path in folders:
             _fsync(path)
         self._known[folder] = present
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Files that a table is read from; Lance's records of transactions and its version hint are not."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            if os.path.splitext(name)[1] in _TABLE_FILES:
+                yield os.path.join(root, name)
 
 
 def _check_whole(path: str) -> None:
@@ -83,12 +99,6 @@ def _check_whole(path: str) -> None:
         file.seek(max(0, size - len(end)))
         if file.read() != end:
             raise OSError(errno.ENOSPC, f"No space left on device: only {size} bytes were written", path)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            yield os.path.join(root, name)
 
 
 def _fsync(path: Path | str) -> None:

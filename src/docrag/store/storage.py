@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,7 @@ from lancedb.table import Table
 
 from docrag.store import schema, tables
 from docrag.store.durable import FolderSync, storage_errors
-from docrag.store.versions import manifests, roll_back
+from docrag.store.versions import newest, roll_back
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Storage:
     """The tables of an index for its one writer.
 
     Every change goes through `write`, which reports it to `on_write` before and after and turns failures into
-    `StorageError`.
+    `StorageError`. `n_writes` counts the writes to each table since its files were merged.
     """
 
     def __init__(self, index: Path, on_write: Callable[[str], None]) -> None:
@@ -36,6 +37,7 @@ class Storage:
         for name in schema.TABLES:
             self._sync.watch(self._folder_of(name))
         self._tables: dict[str, Table] = {}
+        self.n_writes: Counter[str] = Counter()
 
     def write(self, step: str, change: Callable[[], T]) -> T:
         """Run a change that is durable by itself."""
@@ -50,7 +52,7 @@ class Storage:
 
         def flushed() -> T:
             folder = self._folder_of(name)
-            version = max(manifests(folder), default=0)
+            version = newest(folder)
             try:
                 result = change()
                 self._sync.flush(folder)
@@ -59,6 +61,7 @@ class Storage:
                 self._sync.watch(folder)  # what was written of it is unused and goes with the next clean-up
                 self._tables.pop(name, None)
                 raise
+            self.n_writes[name] += 1
             return result
 
         return self.write(f"{name} {step}", flushed)
@@ -78,7 +81,8 @@ class Storage:
         Every write is flushed before the next begins, so only what the last one committed can be torn.
         """
         folder = self._folder_of(name)
-        for version in list(manifests(folder))[:_MAX_TORN]:
+        for _ in range(_MAX_TORN):
+            version = newest(folder)
             try:
                 tables.ingest_ids(self._connection.open_table(name))
             except (OSError, RuntimeError, ValueError) as error:

@@ -16,6 +16,9 @@ from docrag.store.storage import Storage
 RETENTION_S = 3600.0
 """Files of older versions are kept so long: a reader may stay on its version for that time."""
 
+MERGE_EVERY = 256
+"""Writes to a table between two merges; the cost of a write grows with the number of files."""
+
 _FOREVER = timedelta(days=36_500)
 _log = logging.getLogger(__name__)
 
@@ -35,33 +38,47 @@ def tidy(storage: Storage, visible: Collection[str], *, tidy_at: Mapping[str, in
         if strays:
             storage.delete(name, tables.is_in("ingest_id", strays))
         if storage.table(name).version != tidy_at.get(name):
-            storage.write_table(name, "merge", lambda n=name, c=column: _merge(storage.table(n), c))
+            _merge(storage, name)
             # Built anew every time: scores then depend on the rows alone, not on the way they came in.
             storage.write_table(
                 name, "full-text index", lambda n=name, c=column: fulltext.build(storage.table(n), c)
             )
     if storage.table(DOCUMENTS).version != tidy_at.get(DOCUMENTS):
-        storage.write_table(DOCUMENTS, "merge", lambda: _merge(storage.table(DOCUMENTS), None))
+        _merge(storage, DOCUMENTS)
     drop_leftovers(storage)
     return {name: storage.table(name).version for name in TABLES}
 
 
+def merge_if_many(storage: Storage, name: str) -> None:
+    """Merge the files of a table after every `MERGE_EVERY` writes, so that a long run stays fast."""
+    if storage.n_writes[name] >= MERGE_EVERY:
+        _merge(storage, name)
+        _drop_leftovers(storage, name)
+        storage.n_writes[name] = 0
+
+
 def drop_leftovers(storage: Storage) -> None:
-    """Delete the files of versions older than `RETENTION_S`, and those of writes that never finished.
-
-    Only now, when what replaced them is known to be whole on disk. The lock says that no write is under way.
-    """
-    older = timedelta(seconds=RETENTION_S)
+    """Delete the files of versions older than `RETENTION_S`, and those of writes that never finished."""
     for name in TABLES:
-        storage.write_table(
-            name,
-            "clean-up",
-            lambda n=name: storage.table(n).optimize(cleanup_older_than=older, delete_unverified=True),
-        )
+        _drop_leftovers(storage, name)
 
 
-def _merge(table: Table, searched: str | None) -> None:
+def _drop_leftovers(storage: Storage, name: str) -> None:
+    # Only now, when what replaced them is known to be whole on disk. The lock says that nobody else writes.
+    older = timedelta(seconds=RETENTION_S)
+    storage.write_table(
+        name,
+        "clean-up",
+        lambda: storage.table(name).optimize(cleanup_older_than=older, delete_unverified=True),
+    )
+
+
+def _merge(storage: Storage, name: str) -> None:
     """Merge small files; the versions before stay."""
+    storage.write_table(name, "merge", lambda: _merged(storage.table(name), SEARCHED.get(name)))
+
+
+def _merged(table: Table, searched: str | None) -> None:
     try:
         table.optimize(cleanup_older_than=_FOREVER)
     except RuntimeError as error:

@@ -8,21 +8,28 @@ version that is not whole: the table is then at the version before.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from docrag.store.durable import remove_durably
 
+_SUFFIX = ".manifest"
 _NEWEST_FIRST = 2**64 - 1  # manifests are named so that the newest comes first in a listing
 
 
-def manifests(table_folder: Path) -> dict[int, Path]:
-    """Manifest of every version of a table, newest first."""
-    paths = sorted((table_folder / "_versions").glob("*.manifest"))
-    return {_NEWEST_FIRST - int(path.stem): path for path in paths}
+def newest(table_folder: Path) -> int:
+    """Newest version of a table, 0 when there is none."""
+    return max(_versions(table_folder), default=0)
 
 
 def roll_back(table_folder: Path, version: int) -> None:
     """Make `version` the newest version of a table again."""
-    for later, path in manifests(table_folder).items():
+    for later in _versions(table_folder):
         if later > version:
-            remove_durably(path)
+            remove_durably(table_folder / "_versions" / f"{_NEWEST_FIRST - later}{_SUFFIX}")
+
+
+def _versions(table_folder: Path) -> list[int]:
+    folder = table_folder / "_versions"
+    names = os.listdir(folder) if folder.is_dir() else []
+    return [_NEWEST_FIRST - int(name.removesuffix(_SUFFIX)) for name in names if name.endswith(_SUFFIX)]

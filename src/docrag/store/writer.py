@@ -26,7 +26,7 @@ from docrag.store.durable import storage_errors
 from docrag.store.lock import WriterLock
 from docrag.store.schema import DOCUMENTS, SEARCHED, TABLES
 from docrag.store.storage import Storage
-from docrag.store.tidy import RETENTION_S, drop_leftovers, is_tidy, tidy
+from docrag.store.tidy import RETENTION_S, drop_leftovers, is_tidy, merge_if_many, tidy
 from docrag.types import Document
 
 
@@ -157,6 +157,7 @@ class IndexWriter:
         draft.check_complete(document)
         committed = _Committed(document, draft.ingest_id, draft.fingerprint)
         row = committed.to_arrow()
+        merge_if_many(self._storage, DOCUMENTS)
         had_its_bytes = f"doc_id = {tables.quoted(document.doc_id)}"
         self._storage.write_table(
             DOCUMENTS,
