@@ -181,6 +181,21 @@ def picture_pdf(
     return save(doc, path)
 
 
+def outlined_chart_pdf(path: Path) -> Path:
+    """A paragraph over a chart of thin bars whose labels are paths, not text, then a paragraph."""
+    doc = pymupdf.open()
+    page = doc.new_page(width=A4[0], height=A4[1])
+    page.insert_textbox(pymupdf.Rect(60, 72, 535, 180), PROSE, fontsize=11)
+    for i in range(8):
+        y = 220 + 24 * i
+        for j in range(6):  # a word of six letters, each a filled path of its own
+            x = 110 + 7 * j
+            page.draw_rect(pymupdf.Rect(x, y, x + 2 + j % 3, y + 7), fill=(0, 0, 0), color=None)
+        page.draw_rect(pymupdf.Rect(170, y, 220 + 30 * i, y + 9), fill=(0.2, 0.4, 0.7), color=None)
+    page.insert_textbox(pymupdf.Rect(60, 460, 535, 600), PROSE, fontsize=11)
+    return save(doc, path)
+
+
 def scanned_pdf(
     path: Path, *, lines: Sequence[str] = ("Minutes of the meeting", "Agreed: nothing"), stamp: str = ""
 ) -> Path:

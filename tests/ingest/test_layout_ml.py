@@ -51,6 +51,13 @@ def test_a_picture_is_found_with_its_caption(tmp_path: Path, layout: MlLayout) -
     assert page.text[caption.start : caption.end] == "Figure 2: The harbour gauge"
 
 
+def test_a_chart_without_any_text_is_a_picture(tmp_path: Path, layout: MlLayout) -> None:
+    page = read(pdfs.outlined_chart_pdf(tmp_path / "a.pdf"), layout)
+    (picture,) = [region for region in page.regions if region.kind == "picture"]
+    assert picture.box.overlap_fraction(Box(100, 210, 440, 405)) > 0.95
+    assert picture.box.height > 150
+
+
 def test_boxes_are_those_of_the_turned_page(tmp_path: Path, layout: MlLayout) -> None:
     source = open_source(pdfs.displayed_pdf(tmp_path / "a.pdf", rotation=90))
     raw = source.read(1)

@@ -9,6 +9,8 @@ import onnxruntime
 from docrag.errors import IngestError
 from docrag.geometry import Box
 from docrag.ingest.layout_fast import FastLayout
+from docrag.ingest.lines import lines_of
+from docrag.ingest.picture_finder import vector_pictures
 from docrag.ingest.pymupdf_source import PyMuPdfSource
 from docrag.protocols import LayoutBox, PageSource, RawPage
 from docrag.types import RegionKind
@@ -26,6 +28,7 @@ _KINDS: dict[str, RegionKind] = {
     "page-header": "page-header",
     "page-footer": "page-footer",
 }
+_MAX_SHARED = 0.2  # of a vector picture, with what the model found: else the model knew better
 _MIN_COVERED = 0.5  # of the words; a good detection covers nearly all of them
 
 
@@ -70,6 +73,11 @@ class MlLayout:
             found.append(
                 LayoutBox(_KINDS.get(group["class_name"], "text"), box, float(group.get("score", 1.0)))
             )
+        # The model looks for texts first: a chart whose letters are drawn as paths has none.
+        tables = [f.box for f in found if f.kind == "table"]
+        for box in vector_pictures(page, lines_of(page.words), tables):
+            if sum(box.overlap_fraction(f.box) for f in found) <= _MAX_SHARED:
+                found.append(LayoutBox("picture", box, 1.0))
         n_covered = sum(any(f.box.contains_point(*w.box.center) for f in found) for w in page.words)
         if n_covered < _MIN_COVERED * len(page.words):
             # The model sees the text layer alone: on a page read by OCR geometry knows more.
