@@ -162,10 +162,12 @@ def test_int8_keeps_components_within_half_a_step():
         assert np.abs(stored.vectors(i) - page).max() <= stored.scales[i] / 2 + 1e-7
 
 
-def test_one_bit_keeps_signs_at_unit_length():
-    stored = encode([np.array([[0.5, -0.1, 0.0, 0.7, -0.2, 0.1, 0.2, 0.3, 0.4]], np.float32)], "1-bit", dim=9)
-    expected = np.array([1, -1, -1, 1, -1, 1, 1, 1, 1]) / 3
-    np.testing.assert_allclose(stored.vectors(0)[0], expected, atol=1e-7)
+def test_one_bit_keeps_signs_around_the_mean():
+    stored = encode([np.array([[0.5, 0.0, 0.25, 1], [1.5, 0.0, 0.75, 3]], np.float32)], "1-bit", dim=4)
+    # Means 1, 0, 0.5, 2; differences ∓0.5, 0, ∓0.25, ∓1, of mean size 3.5 / 8.
+    size = 3.5 / 8
+    np.testing.assert_allclose(stored.vectors(0)[0], [1 - size, -size, 0.5 - size, 2 - size], atol=1e-3)
+    np.testing.assert_allclose(stored.vectors(0)[1], [1 + size, -size, 0.5 + size, 2 + size], atol=1e-3)
     assert stored.codes.nbytes == 2
 
 

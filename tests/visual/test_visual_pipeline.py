@@ -338,3 +338,32 @@ def test_a_retriever_scores_like_the_kernel(indexed: Path):
         page = place[0].vectors.vectors(place[1])
         query = ColourEmbedder().embed_queries(["red white"])[0].vectors
         assert best.score == pytest.approx((query @ page.T).max(axis=1).sum(), abs=1e-5)
+
+
+def test_a_hit_without_words_gets_the_box_of_what_matched(indexed: Path, tmp_path: Path):
+    with RagWithColours(indexed / ".docrag", (indexed,), settings(options(longest_px=256))) as rag:
+        rag.index_visual()
+        result = rag.search("blue", k=5)
+        (hit,) = [hit for hit in result.hits if (hit.doc, hit.page_no) == ("b.pdf", 1)]
+        # Its square is the lower right quarter of a page of 400 points; no word of the page is asked for.
+        (box,) = rag._visual_retriever().locate(result.query, hit.unit)
+        assert np.abs(np.array(box) - (200, 200, 400, 400)).max() <= 50
+        assert hit.snippet_boxes
+        rag.write_search_report(result, tmp_path / "found.html")
+    html = (tmp_path / "found.html").read_text("utf-8")
+    assert html.count("<article") == len(result.hits)
+    assert ">blue</label>" in html
+    assert html.count("data:image/png") == 2 * len(result.hits)  # the whole question, and its one word
+    assert "<script" not in html
+    assert "http://" not in html.replace("http://www.w3.org", "")
+
+
+def test_a_report_says_why_a_picture_is_missing(indexed: Path, tmp_path: Path):
+    with DocRAG.open(indexed, settings=settings()) as rag:
+        result = rag.search("sheet", k=5)
+        (indexed / "a.pdf").unlink()
+        rag.write_search_report(result, tmp_path / "found.html")
+    html = (tmp_path / "found.html").read_text("utf-8")
+    assert html.count("No picture: a.pdf is not where it was indexed") == 3
+    assert html.count("data:image/jpeg") == 2
+    assert "data:image/png" not in html

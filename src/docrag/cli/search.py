@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +49,10 @@ def search(
         UnitName, typer.Option("--unit", help="Rank pages, or regions of pages.")
     ] = UnitName.PAGE,
     explain: ExplainOption = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the pages found, and what matched, to this file."),
+    ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
@@ -65,6 +70,9 @@ def search(
     with DocRAG.open(index=index_dir, settings=settings) as rag:
         result = rag.search(query, k=k, unit=unit.value, scope=scope)
         notices = rag.notices()
+        if html is not None:
+            rag.write_search_report(result, html)
+            output.note(f"report written to {html}")
     for notice in notices:
         output.warn(notice)
     if as_json:

@@ -130,10 +130,13 @@ class MaxSim:
         blocks = list(_blocks(units.n_vectors[chosen], BLOCK_VECTORS))
         if len(blocks) == 1:
             score_block(blocks[0])
-            return result
-        with self._lock, self._single_threaded_blas():
-            for _ in self._pool.map(score_block, blocks):
-                pass
+        else:
+            with self._lock, self._single_threaded_blas():
+                for _ in self._pool.map(score_block, blocks):
+                    pass
+        if units.means is not None:  # q · (m + r) = q · m + q · r, whichever vector of the unit is best
+            sums = np.add.reduceat(flat * row_scales, query_starts, axis=0)
+            result += sums @ units.means[chosen].astype(np.float32).T
         return result
 
     def _single_threaded_blas(self) -> AbstractContextManager[object]:

@@ -37,7 +37,10 @@ class MultiVectors:
         ``(n_units + 1,) int64``: unit ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
     scales
         ``(n_units,) float32``: a stored number times its unit's scale is a component. One scale a unit keeps
-        the maximum over its vectors in integers. 1 for floats, ``1 / sqrt(dim)`` for signs.
+        the maximum over its vectors in integers. 1 for floats; for signs the mean size of a component.
+    means
+        ``(n_units, dim) float16``, only with signs: what was taken off every vector of a unit before its
+        signs were. Encoders give all patches of a page one direction in common, which would fill the signs.
     """
 
     codes: NDArray[Any]
@@ -45,6 +48,7 @@ class MultiVectors:
     scales: NDArray[np.float32]
     vector_type: VectorType
     dim: int
+    means: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         expected = (code_dtype(self.vector_type), code_width(self.vector_type, self.dim))
@@ -52,6 +56,10 @@ class MultiVectors:
             raise ValueError(
                 f"{self.vector_type} vectors of dimension {self.dim}: got codes {self.codes.dtype} "
                 f"{self.codes.shape}, expected {expected[0]} (n_vectors, {expected[1]})"
+            )
+        if (self.means is not None) != (self.vector_type == "1-bit"):
+            raise ValueError(
+                f"{self.vector_type} vectors {'with' if self.means is not None else 'without'} means"
             )
         if len(self.offsets) != len(self.scales) + 1 or self.offsets[-1] > len(self.codes):
             raise ValueError(
@@ -70,14 +78,17 @@ class MultiVectors:
     def vectors(self, index: int) -> NDArray[np.float32]:
         """``(n_vectors, dim) float32`` of one unit, decoded."""
         codes = self.codes[self.offsets[index] : self.offsets[index + 1]]
-        return decode(codes, self.vector_type, self.dim) * self.scales[index]
+        vectors = decode(codes, self.vector_type, self.dim) * self.scales[index]
+        return vectors if self.means is None else vectors + self.means[index].astype(np.float32)
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> MultiVectors:
         """The units at `indices`, copied, in that order."""
         rows = [self.codes[self.offsets[i] : self.offsets[i + 1]] for i in indices]
         codes = np.concatenate(rows) if rows else self.codes[:0]
         offsets = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.int64)
-        return MultiVectors(codes, offsets, self.scales[np.asarray(indices, int)], self.vector_type, self.dim)
+        chosen = np.asarray(indices, int)
+        means = None if self.means is None else self.means[chosen]
+        return MultiVectors(codes, offsets, self.scales[chosen], self.vector_type, self.dim, means)
 
 
 def decode(codes: NDArray[Any], vector_type: VectorType, dim: int) -> NDArray[np.float32]:
@@ -91,7 +102,7 @@ def encode(items: Sequence[NDArray[np.float32]], vector_type: VectorType, *, dim
     """Pack ``(n_vectors, dim)`` arrays of unit-length rows, one per unit.
 
     int8 keeps a component within ``scale / 2`` where ``scale`` is the largest component of the unit / 127;
-    1-bit keeps signs (a component of 0 counts as negative).
+    1-bit keeps the signs of what differs from the unit's mean (0 counts as negative), and its mean size.
     """
     for item in items:
         if item.ndim != 2 or item.shape[1] != dim:
@@ -100,15 +111,23 @@ def encode(items: Sequence[NDArray[np.float32]], vector_type: VectorType, *, dim
     flat = np.concatenate(items).astype(np.float32) if items else np.empty((0, dim), np.float32)
     scales = np.ones(len(items), np.float32)
     if vector_type == "1-bit":
+        means = np.asarray([_mean(item, dim) for item in items], np.float16).reshape(len(items), dim)
+        flat -= np.repeat(means.astype(np.float32), np.diff(offsets), axis=0)
         codes: NDArray[Any] = np.packbits(flat > 0, axis=1)
-        scales /= np.float32(np.sqrt(dim))
-    elif vector_type == "int8":
+        parts = np.split(np.abs(flat), offsets[1:-1])
+        scales = np.asarray([part.mean() if part.size else 1 for part in parts], np.float32)[: len(items)]
+        return MultiVectors(codes, offsets, scales, vector_type, dim, means)
+    if vector_type == "int8":
         peaks = [np.abs(item).max(initial=0) for item in items]
         scales = np.asarray([peak / INT8_LIMIT if peak > 0 else 1 for peak in peaks], np.float32)
-        codes = np.rint(flat / np.repeat(scales, np.diff(offsets))[:, None]).astype(np.int8)
+        codes: NDArray[Any] = np.rint(flat / np.repeat(scales, np.diff(offsets))[:, None]).astype(np.int8)
     else:
         codes = flat.astype(vector_type)
     return MultiVectors(codes, offsets, scales, vector_type, dim)
+
+
+def _mean(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    return vectors.mean(axis=0) if len(vectors) else np.zeros(dim, np.float32)
 
 
 def unpad(padded: NDArray[np.float32], mask: NDArray[np.bool_]) -> list[NDArray[np.float32]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.pipeline.settings import Settings
-from docrag.protocols import Answerer, PageEmbedder, Retriever, TextEmbedder
+from docrag.protocols import Answerer, Retriever, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.stage import RetrievalStage
 from docrag.store import drafts
@@ -18,24 +18,17 @@ def build_retrieval(
     embedder: TextEmbedder | None,
     settings: Settings,
     *,
-    page_embedder: Callable[[], PageEmbedder] | None = None,
+    visual: Callable[[], Retriever] | None = None,
 ) -> RetrievalStage:
     """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's.
 
-    `page_embedder` loads the page encoder, which is done only when "visual" is among the retrievers.
+    `visual` makes the visual retriever, which is done only when "visual" is among the retrievers.
     """
     if embedder is not None and "dense" in settings.retrieval.retrievers:
         corpus.check_encoder(embedder.identity)
-    visual: Retriever | None = None
-    if (
-        settings.visual is not None
-        and page_embedder is not None
-        and "visual" in settings.retrieval.retrievers
-    ):
-        from docrag.pipeline.visual import build_visual_retriever
-
-        visual = build_visual_retriever(corpus, settings.visual, page_embedder())
-    return build_retrieval_stage(corpus, embedder, settings.retrieval, visual=visual)
+    looks = settings.visual is not None and "visual" in settings.retrieval.retrievers
+    seen = visual() if looks and visual is not None else None
+    return build_retrieval_stage(corpus, embedder, settings.retrieval, visual=seen)
 
 
 def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from docrag.pipeline.visual_index import VisualProgress, VisualReport
     from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
     from docrag.retrieve.stage import RetrievalStage, SearchResult
+    from docrag.retrieve.visual.retriever import VisualRetriever
     from docrag.store.reader import IndexReader
 
 StrPath = str | os.PathLike[str]
@@ -61,6 +62,7 @@ class DocRAG:
         self._lock = threading.RLock()
         self._reader: IndexReader | None = None
         self._search: RetrievalStage | None = None
+        self._visual: VisualRetriever | None = None
         self._answerer: Answerer | None = None
 
     @classmethod
@@ -89,7 +91,7 @@ class DocRAG:
         with self._lock:
             if self._reader is not None:
                 self._reader.close()
-            self._reader = self._search = self._answerer = None
+            self._reader = self._search = self._answerer = self._visual = None
 
     # ── indexing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,6 +212,40 @@ class DocRAG:
             raise ConfigError("no page encoder is configured; set visual.encoder, or use a preset that does")
         return build_page_embedder(self.settings.visual.encoder)
 
+    def _visual_retriever(self) -> VisualRetriever:
+        """The retriever over visual vectors; raises `docrag.errors.ConfigError` without a page encoder."""
+        from docrag.pipeline.visual import build_visual_retriever
+
+        with self._lock:
+            if self._visual is None:
+                embedder = self._page_embedder
+                options = self.settings.visual
+                if options is None:
+                    raise ConfigError("no page encoder is configured; set visual.encoder")
+                self._visual = build_visual_retriever(self.corpus, options, embedder)
+            return self._visual
+
+    @property
+    def _looks(self) -> bool:
+        """Whether searches use what pages look like."""
+        return self.settings.visual is not None and "visual" in self.settings.retrieval.retrievers
+
+    def write_search_report(
+        self, result: SearchResult, path: StrPath, *, password: str | None = None
+    ) -> None:
+        """Write one self-contained HTML file about a search: the pages found, and what on them matched."""
+        from docrag.pipeline.search_report import write_search_report
+
+        write_search_report(
+            result,
+            Path(path),
+            corpus=self.corpus,
+            folder=self.folder,
+            visual=self._visual_retriever() if self._looks else None,
+            notices=self.notices(),
+            password=password,
+        )
+
     def notices(self) -> list[str]:
         """What is incomplete about the index as configured, in words: pages without visual vectors."""
         if self.settings.visual is None:
@@ -285,7 +321,7 @@ class DocRAG:
                     self.corpus,
                     self._embedder,
                     self.settings,
-                    page_embedder=lambda: self._page_embedder,
+                    visual=self._visual_retriever,
                 )
             return stage
 

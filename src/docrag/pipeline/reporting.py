@@ -44,7 +44,7 @@ def _pictures(
             try:
                 source = sources.get(citation.doc_id)
                 if source is None:
-                    source = _open(documents[citation.doc_id], folder, password)
+                    source = open_document(documents[citation.doc_id], folder, password)
                     stack.callback(source.close)
                     sources[citation.doc_id] = source
                 crops[citation.n] = cut(source, citation)
@@ -53,7 +53,7 @@ def _pictures(
     return crops, missing
 
 
-def _open(document: Document, folder: Path | None, password: str | None) -> PageSource:
+def open_document(document: Document, folder: Path | None, password: str | None) -> PageSource:
     """Open the file of a document, provided it is still the file that was indexed."""
     if folder is None:
         raise IngestError("io_error", "the folder of this index is not known")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from docrag.late_interaction.maxsim import MaxSim
 from docrag.pipeline.visual_index import OnProgress, VisualReport, add_visual_vectors, ignore
 from docrag.pipeline.visual_options import ExactOptions, FdeOptions, PooledOptions, VisualOptions
 from docrag.protocols import PageEmbedder
+from docrag.retrieve.stage import SearchResult
 from docrag.retrieve.visual.candidates import Candidates, Exact, FdeCandidates, PooledCandidates
 from docrag.retrieve.visual.retriever import VisualRetriever, coverage
 from docrag.store.reader import IndexReader
@@ -82,6 +84,17 @@ def build_visual_retriever(
         regions=options.regions,
         n_cascade_pages=options.n_cascade_pages,
     )
+
+
+def with_visual_boxes(result: SearchResult, retriever: VisualRetriever) -> SearchResult:
+    """The result, with boxes of the patches that matched where a page hit has no words to point at."""
+    hits = [
+        dataclasses.replace(hit, snippet_boxes=retriever.locate(result.query, hit.unit))
+        if hit.unit.chunk_no == 0 and not hit.snippet_boxes and retriever.name in hit.sources
+        else hit
+        for hit in result.hits
+    ]
+    return dataclasses.replace(result, hits=tuple(hits))
 
 
 def open_vectors(corpus: IndexReader) -> VectorReader:

@@ -25,7 +25,7 @@ class PooledOptions(_Options):
     """MaxSim over few pooled vectors a unit, as int8 or signs."""
 
     kind: Literal["pooled"] = "pooled"
-    pool_factor: int = Field(default=16, ge=1, le=256)
+    pool_factor: int = Field(default=4, ge=1, le=256)
     vector_type: Literal["int8", "1-bit"] = "1-bit"
 
 

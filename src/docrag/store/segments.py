@@ -6,6 +6,7 @@ as a whole or not at all::
     meta.json   format, documents, failures, names of the segments it replaces
     units.npy   one row per unit: document, page, chunk, number of vectors, scale, grid shape
     codes.npy   (n_vectors, code width): the numbers of all units, one unit after the other
+    means.npy   one row per unit, where only signs are stored: what they are the signs from
     grids.npy   patch grids of all units, row by row, 65535 for a patch without a vector
 """
 
@@ -94,6 +95,8 @@ def write_segment(folder: Path, segment: Segment) -> None:
     flat_grids = [np.where(grid < 0, _NO_VECTOR, grid).ravel() for grid in grids if grid is not None]
     np.save(temporary / "units.npy", rows)
     np.save(temporary / "codes.npy", segment.vectors.codes)
+    if segment.vectors.means is not None:
+        np.save(temporary / "means.npy", segment.vectors.means)
     np.save(temporary / "grids.npy", np.concatenate([*flat_grids, []]).astype(np.uint16))
     for name, column in segment.columns.items():
         np.save(temporary / f"{name}.npy", column)
@@ -127,6 +130,7 @@ def read_segment(folder: Path) -> Segment:
         vector_type: VectorType = meta["vector_type"]
         rows = np.load(folder / "units.npy")
         codes = _map(folder / "codes.npy")
+        means = _map(folder / "means.npy") if vector_type == "1-bit" else None
         offsets = np.concatenate([[0], np.cumsum(rows["n_vectors"])]).astype(np.int64)
         if rows.dtype != _UNIT_ROW or codes.shape != (offsets[-1], code_width(vector_type, meta["dim"])):
             raise ValueError(
@@ -135,7 +139,7 @@ def read_segment(folder: Path) -> Segment:
         return Segment(
             sources=[Source(*source) for source in meta["sources"]],
             units=[UnitKey(*map(int, key)) for key in rows[["doc", "page_no", "chunk_no"]].tolist()],
-            vectors=MultiVectors(codes, offsets, rows["scale"].copy(), vector_type, meta["dim"]),
+            vectors=MultiVectors(codes, offsets, rows["scale"].copy(), vector_type, meta["dim"], means),
             grids=_MappedGrids(rows["n_grid_rows"], rows["n_grid_columns"], _map(folder / "grids.npy")),
             failures=[UnitFailure(*failure) for failure in meta["failures"]],
             replaces=meta["replaces"],
@@ -196,5 +200,8 @@ def merged(
         codes=np.concatenate([part.codes for part in taken]),
         offsets=offsets.astype(np.int64),
         scales=np.concatenate([part.scales for part in taken]),
+        means=np.concatenate([part.means for part in taken if part.means is not None])
+        if first.means is not None
+        else None,
     )
     return Segment(list(sources), units, vectors, grids, failures, replaces)

@@ -76,7 +76,7 @@ class PooledCandidates:
     of a query vector with signs orders as the Hamming distance does, and finer.
     """
 
-    def __init__(self, kernel: MaxSim, *, pool_factor: int = 16, vector_type: VectorType = "1-bit") -> None:
+    def __init__(self, kernel: MaxSim, *, pool_factor: int = 4, vector_type: VectorType = "1-bit") -> None:
         self.name = f"pooled-{pool_factor}-{vector_type}"
         self._kernel = kernel
         self._factor = pool_factor
@@ -88,8 +88,8 @@ class PooledCandidates:
         """Codes, offsets and scales of the pooled vectors."""
         pooled = [pool_hierarchically(vectors.vectors(i), self._factor)[0] for i in range(len(vectors))]
         packed = encode(pooled, self._type, dim=vectors.dim)
-        values = (packed.codes, packed.offsets, packed.scales)
-        return dict(zip(self._names, values, strict=True))
+        values = (packed.codes, packed.offsets, packed.scales, packed.means)
+        return {name: value for name, value in zip(self._names, values, strict=False) if value is not None}
 
     def shortlist(
         self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
@@ -102,13 +102,16 @@ class PooledCandidates:
         return best_rows(selections, scores, n=n)
 
     @property
-    def _names(self) -> tuple[str, str, str]:
-        return f"{self.name}-codes", f"{self.name}-offsets", f"{self.name}-scales"
+    def _names(self) -> list[str]:
+        stored = ["codes", "offsets", "scales"] + ["means"] * (self._type == "1-bit")
+        return [f"{self.name}-{what}" for what in stored]
 
     def _pooled(self, part: VectorPart) -> MultiVectors:
         if part.name not in self._opened:
-            codes, offsets, scales = self._stored.of(part, self._names)
-            self._opened[part.name] = MultiVectors(codes, offsets, scales, self._type, part.vectors.dim)
+            codes, offsets, scales, *means = self._stored.of(part, self._names)
+            self._opened[part.name] = MultiVectors(
+                codes, offsets, scales, self._type, part.vectors.dim, means[0] if means else None
+            )
         return self._opened[part.name]
 
 

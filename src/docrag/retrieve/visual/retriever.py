@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.geometry import Box
 from docrag.late_interaction.maxsim import MaxSim
+from docrag.late_interaction.similarity import heat, hot_boxes, similarity_maps, snapped
 from docrag.late_interaction.view import Selection, VectorView
 from docrag.protocols import Corpus, PageEmbedder, QueryVectors, VectorIndex
 from docrag.retrieve.visual.candidates import Candidates, Exact
 from docrag.retrieve.visual.ranking import best_units, exact_scores
-from docrag.types import Document, Query, Scored, UnitRef, ranked
+from docrag.types import Document, Query, RegionKind, Scored, UnitRef, ranked
 
 RegionMode = Literal["direct", "cascade"]
 
 QUERY_CACHE = 64
 """Encoded questions kept: a search and its explanation encode once."""
+
+
+MAX_BOXES = 3
+"""Boxes shown for a page; the coolest patches beyond them would cover half of it."""
+
+_FIGURES: frozenset[RegionKind] = frozenset({"table", "picture", "formula"})
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """Words of a question, and the similarity of each to every patch, ``(n_words, n_rows, n_columns)``."""
+
+    tokens: tuple[str, ...]
+    maps: NDArray[np.float32]
 
 
 class VisualRetriever:
@@ -82,6 +99,26 @@ class VisualRetriever:
             return self._rank(view, vectors, view.select(docs, query.scope.pages, "region"), k=k)
         pages = self._pages(view, vectors, docs, query.scope.pages, k=self._n_cascade_pages)
         return self._rank(view, vectors, _regions_of(view, docs, pages), k=k)
+
+    def similarity(self, text: str, unit: UnitRef) -> Similarity | None:
+        """How similar every word of a question is to every patch of a unit; None when that is not known."""
+        found = self._index.view().find(unit)
+        grid = None if found is None else found[0].grids[found[1]]
+        if found is None or grid is None or not text.strip():
+            return None
+        query = self.encode(text.strip())
+        maps = similarity_maps(query.vectors, found[0].vectors.vectors(found[1]), grid)
+        return Similarity(query.tokens, maps)
+
+    def locate(self, query: Query, unit: UnitRef) -> tuple[Box, ...]:
+        """Boxes of the patches that matched on a page, or of the figures and tables they lie in."""
+        similarity = self.similarity(query.text, unit.as_page)
+        if similarity is None:
+            return ()
+        page = self._corpus.page(unit.page)
+        boxes = hot_boxes(heat(similarity.maps), page.width_pt, page.height_pt)
+        regions = [region.box for region in page.regions if region.kind in _FIGURES]
+        return tuple(snapped(boxes, regions))[:MAX_BOXES]
 
     def _pages(
         self,

@@ -1,0 +1,173 @@
+"""Speed of exact MaxSim beside colpali-engine's scorer and LanceDB's multivector scan, interleaved.
+
+Run with ``python eval/maxsim_speed.py [--pages 1000] [--lancedb-pages 1200] [--rounds 7]``; needs the extra
+"visual". Every round runs each contender once, so that a busy machine hurts all alike; figures are medians
+over rounds, after one round that does not count. Threads are equal: as many as the machine's cores for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from docrag.late_interaction.maxsim import MaxSim
+from docrag.late_interaction.multivectors import VECTOR_TYPES, MultiVectors, encode
+from structured_vectors import DIM, StructuredPages
+
+N_TOP = 10
+N_SPREAD_QUERIES = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=1000)
+    parser.add_argument("--lancedb-pages", type=int, default=1200)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    made = StructuredPages(n_vectors=1030)
+    pages = [made.page(i) for i in range(max(args.pages, args.lancedb_pages))]
+    queries = [made.query(i * 37) for i in range(N_SPREAD_QUERIES)]
+    report: dict[str, Any] = {"threads": args.threads, "load": os.getloadavg()[0]}
+    report["scorers"] = scorers(pages[: args.pages], queries, args.rounds, args.threads)
+    report["lancedb"] = lancedb(pages[: args.lancedb_pages], queries[0], args.rounds, args.threads)
+    print(json.dumps(report, indent=1))
+
+
+def scorers(
+    pages: list[NDArray[np.float32]], queries: list[NDArray[np.float32]], rounds: int, threads: int
+) -> dict[str, Any]:
+    """Times in ms, ratios to colpali-engine, differences and overlaps."""
+    score_multi_vector = colpali_engine_scorer()
+    query = queries[0]
+    kernels = {"numpy": MaxSim("numpy", n_threads=threads), "torch": MaxSim("torch", n_threads=threads)}
+    stored: dict[str, MultiVectors] = {kind: encode(pages, kind, dim=DIM) for kind in VECTOR_TYPES}
+    peers = {
+        name: ([torch.from_numpy(query).to(dtype)], [torch.from_numpy(page).to(dtype) for page in pages])
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    }
+    contenders: dict[str, Callable[[], Any]] = {}
+    for name, (peer_query, peer_pages) in peers.items():
+        contenders[f"colpali-engine {name}"] = lambda q=peer_query, p=peer_pages: score_multi_vector(
+            q, p, device="cpu"
+        )
+    for kind, units in stored.items():
+        for backend, kernel in kernels.items():
+            if backend == "torch" and kind.startswith("float"):
+                continue  # floats take the same path with and without torch
+            contenders[f"docrag {kind} ({backend})"] = lambda k=kernel, u=units: k.scores([query], u)
+    four = queries[:4]
+    for kind in ("float32", "int8"):
+        kernel, units = kernels["torch"], stored[kind]
+        contenders[f"4 passes {kind}"] = lambda k=kernel, u=units: [k.scores([q], u) for q in four]
+        contenders[f"1 pass of 4 {kind}"] = lambda k=kernel, u=units: k.scores(four, u)
+    times = interleaved(contenders, rounds)
+    exact = np.asarray(contenders["colpali-engine float32"]())[0]
+    ours = kernels["torch"].scores([query], stored["float32"])[0]
+    overlaps = {kind: overlap(kernels["torch"], queries, stored["float32"], stored[kind]) for kind in stored}
+    fp32, bf16 = times["colpali-engine float32"], times["colpali-engine bfloat16"]
+    ratio = {
+        f"{name} against colpali-engine {peer}": round(base / times[name], 2)
+        for name in times
+        if name.startswith("docrag")
+        for peer, base in (("float32", fp32), ("bfloat16", bf16))
+    }
+    passes = {
+        kind: round(times[f"1 pass of 4 {kind}"] / times[f"4 passes {kind}"], 2)
+        for kind in ("float32", "int8")
+    }
+    return {
+        "pages": len(pages),
+        "median_ms": {name: round(value, 2) for name, value in times.items()},
+        "speed_ratios": ratio,
+        "one_pass_of_four_share_of_four_passes": passes,
+        "largest_difference_to_colpali_engine_float32": float(np.abs(exact - ours).max()),
+        "same_top_10_as_colpali_engine_float32": top(exact) == top(ours),
+        f"top_10_overlap_with_float32_over_{len(queries)}_queries": overlaps,
+    }
+
+
+def lancedb(
+    pages: list[NDArray[np.float32]], query: NDArray[np.float32], rounds: int, threads: int
+) -> dict[str, Any]:
+    """LanceDB's multivector search without an index, against our scan of the same vectors."""
+    import lancedb
+    import pyarrow as pa
+
+    kernel, units = MaxSim("auto", n_threads=threads), encode(pages, "float32", dim=DIM)
+    schema = pa.schema([("page", pa.int64()), ("vectors", pa.list_(pa.list_(pa.float32(), DIM)))])
+    with tempfile.TemporaryDirectory() as folder:
+        table = lancedb.connect(folder).create_table("pages", schema=schema)
+        for start in range(0, len(pages), 200):
+            batch = pages[start : start + 200]
+            table.add([{"page": start + i, "vectors": list(page)} for i, page in enumerate(batch)])
+
+        def search() -> list[int]:
+            found = table.search(query.tolist(), vector_column_name="vectors").distance_type("cosine")
+            return found.limit(N_TOP).select(["page", "_distance"]).to_arrow()["page"].to_pylist()
+
+        def ours() -> list[int]:
+            return top(kernel.scores([query], units)[0])
+
+        times = interleaved({"LanceDB": search, "docrag float32": ours}, rounds)
+        return {
+            "pages": len(pages),
+            "median_ms": {name: round(value, 2) for name, value in times.items()},
+            "speed_ratio": round(times["LanceDB"] / times["docrag float32"], 2),
+            "same_ranking": search() == ours(),
+        }
+
+
+def interleaved(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of every contender over `rounds` rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_no in range(rounds + 1):
+        for name, run in contenders.items():
+            started_s = time.perf_counter()
+            run()
+            if round_no:
+                taken[name].append((time.perf_counter() - started_s) * 1000)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def overlap(
+    kernel: MaxSim, queries: Sequence[NDArray[np.float32]], exact: MultiVectors, units: MultiVectors
+) -> float:
+    """Mean share of the exact top 10 that is also in the top 10 of `units`."""
+    shares = [
+        len(set(top(kernel.scores([q], exact)[0])) & set(top(kernel.scores([q], units)[0]))) / N_TOP
+        for q in queries
+    ]
+    return round(float(np.mean(shares)), 3)
+
+
+def top(scores: NDArray[np.floating[Any]]) -> list[int]:
+    return np.argsort(-np.asarray(scores, np.float64), kind="stable")[:N_TOP].tolist()
+
+
+def colpali_engine_scorer() -> Callable[..., Any]:
+    """The scorer of colpali-engine, imported also where torchvision's operators do not fit torch."""
+    if importlib.util.find_spec("torchvision") is not None:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        colpali_engine_scorer.keep = library  # type: ignore[attr-defined]
+    from colpali_engine.utils.processing_utils import BaseVisualRetrieverProcessor
+
+    return BaseVisualRetrieverProcessor.score_multi_vector
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Shortlists on made-up pages with planted needles: every stage keeps what exact scoring finds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from docrag.late_interaction.fde import Fde
+from docrag.late_interaction.maxsim import MaxSim
+from docrag.late_interaction.multivectors import encode
+from docrag.late_interaction.view import VectorPart, VectorView
+from docrag.retrieve.visual.candidates import (
+    Candidates,
+    Exact,
+    FdeCandidates,
+    PooledCandidates,
+    measure_recall,
+)
+from docrag.types import Document
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "eval"))
+from structured_vectors import DIM, StructuredPages
+
+N_PAGES = 120
+KERNEL = MaxSim("numpy", n_threads=2)
+
+
+@pytest.fixture(scope="module")
+def made() -> StructuredPages:
+    return StructuredPages(n_vectors=256)
+
+
+@pytest.fixture(scope="module")
+def view(made: StructuredPages) -> VectorView:
+    document = Document("a.pdf", "id", N_PAGES, N_PAGES, (), 1, 1, "p")
+    parts = []
+    for start in range(0, N_PAGES, 40):
+        numbers = np.arange(start + 1, start + 41, dtype=np.int32)
+        vectors = encode([made.page(int(n)) for n in numbers], "float16", dim=DIM)
+        zeros = np.zeros(40, np.int32)
+        parts.append(VectorPart(f"s{start}", vectors, zeros, numbers, zeros, [None] * 40))
+    return VectorView((document,), tuple(parts))
+
+
+@pytest.mark.parametrize(
+    ("candidates", "least_recall"),
+    [
+        (Exact(), 1.0),
+        (PooledCandidates(KERNEL, pool_factor=4), 0.9),
+        (PooledCandidates(KERNEL, pool_factor=4, vector_type="int8"), 0.9),
+        (PooledCandidates(KERNEL, pool_factor=1), 0.9),
+        (FdeCandidates(Fde(DIM)), 0.4),  # a third of the pages drawn blindly would give 0.33
+    ],
+    ids=lambda value: value.name if hasattr(value, "name") else "",
+)
+def test_recall_against_the_exact_scan(
+    made: StructuredPages, view: VectorView, candidates: Candidates, least_recall: float
+):
+    queries = [made.query(n) for n in range(5, N_PAGES, 6)]
+    found = measure_recall(KERNEL, candidates, view, queries, n=40)
+    assert found.n_queries == 20
+    assert found.recall >= least_recall
+    assert found.needle_hit >= 0.95
+
+
+def test_the_planted_page_is_the_exact_best(made: StructuredPages, view: VectorView):
+    for n in (7, 60, 119):
+        (best, *_) = sorted(
+            ((float(score), int(part.page_nos[row])) for part in view.parts
+             for row, score in enumerate(KERNEL.scores([made.query(n)], part.vectors)[0])), reverse=True,
+        )  # fmt: skip
+        assert best[1] == n
+
+
+def test_stored_columns_and_columns_made_on_the_fly_shortlist_alike(made: StructuredPages, view: VectorView):
+    query = made.query(42)
+    for candidates in (PooledCandidates(KERNEL, pool_factor=4), FdeCandidates(Fde(DIM))):
+        parts = [
+            VectorPart(f"stored-{p.name}", p.vectors, p.doc_indices, p.page_nos, p.chunk_nos, p.grids,
+                       candidates.columns(p.vectors))
+            for p in view.parts
+        ]  # fmt: skip
+        stored = VectorView(view.documents, parts)
+        results = []
+        for one in (view, stored):
+            rows = candidates.shortlist(query, one, one.select(one.documents, None, "page"), n=30)
+            results.append([part.page_nos[chosen].tolist() for part, chosen in rows])
+        assert results[0] == results[1]
+        assert sum(map(len, results[0])) == 30
+
+
+def test_a_shortlist_stays_within_the_selection(made: StructuredPages, view: VectorView):
+    selection = view.select(view.documents, [(10, 40), (100, 110)], "page")
+    for candidates in (PooledCandidates(KERNEL, pool_factor=4), FdeCandidates(Fde(DIM))):
+        chosen = candidates.shortlist(made.query(90), view, selection, n=12)
+        pages = np.concatenate([part.page_nos[rows] for part, rows in chosen])
+        assert len(pages) == 12
+        assert (((pages >= 10) & (pages <= 40)) | ((pages >= 100) & (pages <= 110))).all()
