@@ -39,19 +39,26 @@ TABLE = Path(confidence.__file__).with_name(confidence.TABLE)
 N_FOLDS = 10
 STRENGTH = 0.005
 """Inverse regularisation of the candidate weights; 0.002 to 0.02 give the same within a point."""
+SMOOTHED = 21
+"""Questions over which the mean score is smoothed before its peak is taken for the threshold."""
 RIGHT = 0.5
 """Score above which a candidate counts as right."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question: who its candidates are, how they score, and what abstaining scores."""
+    """One question and its candidates: how they score, and which are right for the right reason.
+
+    A candidate is grounded when it is right and cites an evidence page; a number that happens to be equal
+    teaches nothing. Only fitting asks for it, figures count scores alone.
+    """
 
     question: Question
     kind: str
     texts: list[str]
     features: list[dict[str, float]]
     scores: NDArray[np.float64]
+    grounded: NDArray[np.bool_]
 
     @property
     def abstaining_score(self) -> float:
@@ -92,7 +99,21 @@ def collect(dataset: Path, index: Path, scope: str) -> list[Asked]:
                 for text in texts
             ]
             kind = str(read.kind) + (" + " + str(read.operation) if read.operation else "")
-            asked.append(Asked(question, kind, texts, confidence.features_of(gathered), np.array(scores)))
+            cited = [{p.view.page.page_no for p in c.places} for c in gathered.candidates]
+            evidence = set(question.evidence_pages)
+            grounded = [
+                s > RIGHT and (not evidence or bool(evidence & c)) for s, c in zip(scores, cited, strict=True)
+            ]
+            asked.append(
+                Asked(
+                    question,
+                    kind,
+                    texts,
+                    confidence.features_of(gathered),
+                    np.array(scores),
+                    np.array(grounded, dtype=bool),
+                )
+            )
     return asked
 
 
@@ -127,7 +148,7 @@ def gains(
 def fit_weights(asked: Sequence[Asked], names: Sequence[str]) -> tuple[NDArray[np.float64], float]:
     """Logistic regression over candidates; a question with many candidates does not count for more."""
     x = matrix(asked, names)
-    y = np.concatenate([a.scores > RIGHT for a in asked])
+    y = np.concatenate([a.grounded for a in asked])
     weight = np.concatenate([np.full(len(a.texts), 1 / max(1, len(a.texts)) ** 0.5) for a in asked])
     scaler = StandardScaler().fit(x)
     model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(x), y, sample_weight=weight)
@@ -170,11 +191,15 @@ def probability(values: NDArray[np.float64], slope: float, offset: float) -> NDA
 def best_threshold(
     sure: NDArray[np.float64], answering: NDArray[np.float64], abstaining: NDArray[np.float64]
 ) -> float:
-    """Threshold with the best mean score; in the middle between two neighbouring confidences."""
-    edges = np.unique(sure)
-    middles = np.concatenate([[0.0], (edges[1:] + edges[:-1]) / 2, [1.0]])
-    means = [np.where(sure >= t, answering, abstaining).mean() for t in middles]
-    return float(middles[int(np.argmax(means))])
+    """Threshold with the best mean score, smoothed over `SMOOTHED` neighbours: single questions are noise."""
+    order = np.argsort(-sure, kind="stable")
+    gained = np.cumsum((answering - abstaining)[order])
+    half = min(SMOOTHED, len(gained) - 1) // 2
+    padded = np.pad(gained, half, mode="edge")
+    smooth = np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
+    last = int(np.argmax(smooth))
+    below = sure[order[last + 1]] if last + 1 < len(order) else 0.0
+    return float((sure[order[last]] + below) / 2)
 
 
 def fit(asked: Sequence[Asked], names: Sequence[str]) -> Fit:
