@@ -4,16 +4,19 @@ VENV ?= .venv
 # Tested versions; "make CONSTRAINTS= test" takes the newest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 
+# Torch and page encoders, for test-visual.
+VISUAL_VENV ?= .venv-visual
+
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 DOCRAG := $(RUN)/docrag
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench clean
+.PHONY: help demo test test-visual lint types unit bench clean
 
 help:  ## Show these lines
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("docrag needs Python 3.11 or newer, got " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
@@ -58,11 +61,23 @@ types: $(VENV)/.installed-dev  ## pyright, strict
 unit: $(VENV)/.installed-dev  ## pytest
 	@$(RUN)/python -m pytest -q
 
+# torch comes first, so that a build for the processor stays; torchvision and colpali-engine come without what
+# they ask for, which would be another torch.
+$(VISUAL_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -m venv $(VISUAL_VENV)
+	@$(VISUAL_VENV)/bin/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]' \
+		torch==2.13.0 'transformers>=5.19,<6' accelerate peft
+	@$(VISUAL_VENV)/bin/python -m pip install -qq --no-deps colpali-engine==0.3.18 torchvision
+	@touch $@
+
+test-visual: $(VISUAL_VENV)/.installed  ## Tests of the page encoders, with torch, transformers, colpali-engine
+	@$(VISUAL_VENV)/bin/python -m pytest -q tests/visual tests/gpu
+
 bench: $(VENV)/.installed-dev  ## Evaluate DATASET=folder: retrieval and answers, both scopes; lines into bench/
 	@test -n "$(DATASET)" || { echo 'make bench DATASET=folder with documents/ and questions.jsonl'; exit 1; }
 	@for task in retrieval answers; do for scope in document collection; do \
 		$(DOCRAG) eval '$(DATASET)' --task $$task --scope $$scope --out bench/$$task-$$scope.jsonl || exit $$?; done; done
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) demo bench build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VISUAL_VENV) demo bench build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests eval -name __pycache__ -prune -exec rm -rf {} +

@@ -1,9 +1,10 @@
 """Made-up page vectors with the structure that real ones have, and questions whose page is known.
 
 Patches of a page show a few of many concepts, common ones more often, each several times with noise, on top
-of a direction that all vectors share. Random vectors would be the worst case of every approximation and the
-best case of none. A question asks for some of its page's concepts, for words that every page has, and for a
-needle: directions that a handful of patches of this one page show.
+of a direction that all vectors share. Half of a page's concepts are its document's. Random vectors would be
+the worst case of every approximation and the best case of none. A question asks for some of its page's
+concepts, for words that every page has, and for a needle: directions that a handful of patches of this one
+page show.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ DIM = 128
 N_VECTORS = 1030
 N_CONCEPTS = 4096
 CONCEPTS_PER_PAGE = 60
+PAGES_PER_DOCUMENT = 20
+CONCEPTS_PER_DOCUMENT = 40
 NEEDLE_PATCHES = 4
 SHARED_WEIGHT = 0.7
 NOISE = 0.6
@@ -56,8 +59,12 @@ class StructuredPages:
         return _unit(rows)
 
     def _shown(self, index: int) -> NDArray[np.int64]:
+        of_document = np.random.default_rng((self._seed, 5, index // PAGES_PER_DOCUMENT)).choice(
+            N_CONCEPTS, CONCEPTS_PER_DOCUMENT, replace=False, p=self._weights
+        )
         random = np.random.default_rng((self._seed, 3, index))
-        return random.choice(N_CONCEPTS, CONCEPTS_PER_PAGE, replace=False, p=self._weights)
+        own = random.choice(N_CONCEPTS, CONCEPTS_PER_PAGE // 2, replace=False, p=self._weights)
+        return np.concatenate([random.choice(of_document, CONCEPTS_PER_PAGE // 2, replace=False), own])
 
     def _needles(self, index: int) -> NDArray[np.float32]:
         random = np.random.default_rng((self._seed, 4, index))
