@@ -86,9 +86,7 @@ def find_numbers(
                 continue
             if any(start <= number.start < end for start, end in taken) or _is_part(text, number):
                 continue
-            if question.kind is Kind.COUNT and (
-                number.is_percent or number.is_money or number.digits.lower() == "one"
-            ):
+            if question.kind is Kind.COUNT and not _counts(number):
                 continue
             around = view.around(number.start, number.end)
             features = surrounding_features(view, around, terms, asked_years, weights)
@@ -184,6 +182,12 @@ def _is_part(text: str, number: Number) -> bool:
     return bool(re.search(r"\d[-–/:~]$|[A-Za-z]-$", before) or re.match(r"[-–/:~]\d", after))
 
 
+def _counts(number: Number) -> bool:
+    """Whether a number can be a count; "one" is mostly a pronoun."""
+    is_whole = number.value.is_integer() and ("." not in number.digits or number.scale > 1)
+    return is_whole and not (number.is_percent or number.is_money or number.digits.lower() == "one")
+
+
 def _precedes(view: PageView, number: Number, focus: Sequence[str]) -> bool:
     """Whether the thing counted follows the number within four words."""
     if not focus:
@@ -198,9 +202,7 @@ def _unit_matches(question: Question, number: Number, around: Surroundings) -> b
         return number.is_percent or "%" in label or "percent" in label.lower()
     if question.kind is Kind.MONEY:
         return number.is_money
-    if question.kind is Kind.COUNT:
-        return (number.value / number.scale).is_integer()
-    return False
+    return question.kind is Kind.COUNT
 
 
 def number_text(question: Question, number: Number) -> str:
