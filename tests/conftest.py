@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _GUARD = Path(__file__).parent / "socket_guard"
 
@@ -26,6 +27,12 @@ if not str(getattr(sys.modules.get("sitecustomize"), "__file__", "")).startswith
     sys.modules.pop("sitecustomize", None)
     __import__("sitecustomize")
     sys.path.remove(str(_GUARD))
+
+# The same examples in every run and no clock, so that a change is judged by what it changed; look for new
+# examples with: pytest --hypothesis-profile=explore
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("steady")
 
 
 def pytest_configure(config: pytest.Config) -> None:

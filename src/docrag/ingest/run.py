@@ -324,12 +324,17 @@ class _Run(Generic[SinkT]):
     ) -> None:
         self._writer.discard(file.draft)
         addition = file.addition
-        if addition.is_replacement and reason not in _TRANSIENT:
-            self._writer.remove(addition.file.doc)  # its file has no such content any more
+        # Its file has no such content any more; unless the content, committed under another name in this run,
+        # took the row along.
+        if addition.is_replacement and reason not in _TRANSIENT and self._is_committed(addition.file.doc):
+            self._writer.remove(addition.file.doc)
         for name in (addition.file.doc, *(duplicate.doc for duplicate in addition.duplicates)):
             self._done(
                 FileResult(name, addition.doc_id, "refused", reason, message, len(failures), 0, failures)
             )
+
+    def _is_committed(self, name: str) -> bool:
+        return any(document.doc == name for document in self._writer.documents())
 
     def _done(self, result: FileResult) -> None:
         self._results.append(result)
