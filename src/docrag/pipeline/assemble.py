@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.pipeline.settings import Settings
-from docrag.protocols import Answerer, Retriever, TextEmbedder
+from docrag.protocols import Answerer, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
+from docrag.retrieve.guided_refiner import LateInteraction
 from docrag.retrieve.stage import RetrievalStage
+from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store import drafts
 from docrag.store.reader import IndexReader
 
@@ -18,7 +20,7 @@ def build_retrieval(
     embedder: TextEmbedder | None,
     settings: Settings,
     *,
-    visual: Callable[[], Retriever] | None = None,
+    visual: Callable[[], VisualRetriever] | None = None,
 ) -> RetrievalStage:
     """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's.
 
@@ -28,7 +30,14 @@ def build_retrieval(
         corpus.check_encoder(embedder.identity)
     looks = settings.visual is not None and "visual" in settings.retrieval.retrievers
     seen = visual() if looks and visual is not None else None
-    return build_retrieval_stage(corpus, embedder, settings.retrieval, visual=seen)
+    late_interaction: LateInteraction | None = None
+    if seen is not None and settings.retrieval.guided_query is not None:
+        from docrag.pipeline.visual import open_vectors
+
+        late_interaction = LateInteraction(seen.encode, open_vectors(corpus))
+    return build_retrieval_stage(
+        corpus, embedder, settings.retrieval, visual=seen, late_interaction=late_interaction
+    )
 
 
 def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from docrag.errors import ConfigError
-from docrag.protocols import Corpus, Fusion, Retriever, TextEmbedder
+from docrag.protocols import Corpus, Fusion, Reranker, Retriever, TextEmbedder
 from docrag.retrieve.bm25 import Bm25Retriever
 from docrag.retrieve.boost import Boost
 from docrag.retrieve.cascade_boost import CascadeBoost
@@ -16,6 +16,7 @@ from docrag.retrieve.fusion.normalise import Normaliser, min_max, rank, sigmoid,
 from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
 from docrag.retrieve.fusion.union import Union
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
+from docrag.retrieve.guided_refiner import GuidedRefiner, LateInteraction
 from docrag.retrieve.neighbour_boost import NeighbourBoost
 from docrag.retrieve.options import (
     DempsterShaferOptions,
@@ -37,16 +38,17 @@ def build_retrieval_stage(
     options: RetrievalOptions,
     *,
     visual: Retriever | None = None,
+    late_interaction: LateInteraction | None = None,
 ) -> RetrievalStage:
     """Assemble the stage that `options` describe; without an encoder, the stage without "dense".
 
-    `visual` is what the name "visual" stands for.
+    `visual` is what the name "visual" stands for, `late_interaction` what it compares.
 
     Raises
     ------
     ConfigError
         Weights are given for retrievers that are not configured, or are missing, negative or all zero;
-        or "visual" is named and there is no page encoder.
+        "visual" is named and there is no page encoder; or a guided query has no guide.
     """
     retrievers: list[Retriever] = []
     for name in dict.fromkeys(options.retrievers):
@@ -75,6 +77,7 @@ def build_retrieval_stage(
         corpus,
         retrievers,
         fusion,
+        refiners=_refiners(options, retrievers, late_interaction),
         boosts=[(boost, weight) for boost, weight in boosts if weight > 0],
         retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,
         cutoff=options.cutoff.build() if options.cutoff else None,
@@ -111,6 +114,30 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
                 absent=options.absent,
                 prior=options.prior,
             )
+
+
+def _refiners(
+    options: RetrievalOptions, retrievers: Sequence[Retriever], late_interaction: LateInteraction | None
+) -> list[Reranker]:
+    guided = options.guided_query
+    if guided is None:
+        return []
+    names = [retriever.name for retriever in retrievers]
+    if "visual" not in names or len(names) < 2 or late_interaction is None:
+        raise ConfigError(
+            'retrieval.guided_query needs "visual" and a retriever that guides it; '
+            f"the configured retrievers are: {', '.join(names)}"
+        )
+    return [
+        GuidedRefiner(
+            late_interaction,
+            n_pool=guided.n_pool,
+            n_steps=guided.n_steps,
+            learning_rate=guided.learning_rate,
+            temperature=guided.temperature,
+            target=guided.target,
+        )
+    ]
 
 
 _NORMALISERS: dict[str, Normaliser] = {

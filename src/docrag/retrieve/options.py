@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.retrieve.cutoff.options import CutoffOptions
 from docrag.retrieve.fusion.dempster_shafer import Absent, Prior, Scale
+from docrag.retrieve.fusion.guided_query import Target
 from docrag.retrieve.fusion.normalise import Statistics
 
 
@@ -62,6 +63,16 @@ FusionOptions = Annotated[
 ]
 
 
+class GuidedQueryOptions(_Options):
+    """Guided query refinement: the other retrievers guide the visual query."""
+
+    n_pool: int = Field(default=10, ge=2, description="best units of every retriever that are pooled")
+    n_steps: int = Field(default=25, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, description="published grid: 1e-5 to 5e-3")
+    temperature: float = Field(default=1.0, gt=0)
+    target: Target = Field(default="fixed", description="as released, or moving, as in the paper")
+
+
 class RetrievalOptions(_Options):
     """Which rankings are made, how they become one, and how many units each may hold."""
 
@@ -70,6 +81,9 @@ class RetrievalOptions(_Options):
         default=("bm25", "dense"), min_length=1, description='"visual" needs visual.encoder'
     )
     fusion: FusionOptions = WeightedSumOptions()
+    guided_query: GuidedQueryOptions | None = Field(
+        default=None, description='reorders what fusion gives; needs "visual" and another retriever'
+    )
     retriever_cutoff: CutoffOptions | None = Field(
         default=None, description="cuts every retriever's ranking before fusion; ViDoRAG: gaussian-mixture"
     )

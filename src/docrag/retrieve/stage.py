@@ -41,10 +41,11 @@ class RetrievalStage:
     """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
 
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
-    fusion, `cutoff` the fused and boosted ranking before it is reranked. The stage is made once per index and
-    used for many queries, from several threads if its parts allow that. `pad_to` fills a cut result up to the
-    next of these numbers, `max_per_document` keeps one document from filling the result of a search over
-    several, and `page_order` decides how the best `k` are shown.
+    fusion; `refiners` rerank what it gives, before it is boosted; `cutoff` cuts the boosted ranking before
+    `rerankers` see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document` keeps
+    one document from filling the result of a search over several, and `page_order` decides how the best `k`
+    are shown. The stage is made once per index and used for many queries, from several threads if its parts
+    allow that.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class RetrievalStage:
         retrievers: Sequence[Retriever],
         fusion: Fusion,
         *,
+        refiners: Sequence[Reranker] = (),
         boosts: Sequence[tuple[Boost, float]] = (),
         rerankers: Sequence[Reranker] = (),
         retriever_cutoff: Cutoff | None = None,
@@ -68,6 +70,7 @@ class RetrievalStage:
         self._corpus = corpus
         self._retrievers = tuple(retrievers)
         self._fusion = fusion
+        self._refiners = tuple(refiners)
         self._boosts = tuple(boosts)
         self._rerankers = tuple(rerankers)
         self._retriever_cutoff = retriever_cutoff
@@ -101,6 +104,9 @@ class RetrievalStage:
             watch.record("retriever cut-off", n_cut=len(cuts))
         fused = self._fusion.fuse(kept)
         watch.record("fusion", n_units=len(fused))
+        for refiner in self._refiners:
+            fused = refiner.rerank(query, fused)
+            watch.record(type(refiner).__name__, n_units=len(fused))
         for boost, weight in self._boosts:
             lifts = boost.lift(query, fused)
             fused = boosted(fused, lifts, name=boost.name, weight=weight)
