@@ -158,7 +158,7 @@ def print_table(measured: Mapping[str, Measured], clusters: Sequence[str]) -> No
     )
     default = measured[DEFAULT]
     heads = " ".join(f"{metric:>20}" for metric in METRICS)
-    print(f"{'':26} {heads} pages {f'R@5 - {alone}':>24}  R@10 and pages kept")
+    print(f"{'':27} {heads} pages {f'R@5 - {alone}':>24}  R@10 and pages kept")
 
     def column(of: Measured, i: int) -> np.ndarray:
         return np.column_stack([of.recalls[:, i], np.ones(len(of.recalls))])
@@ -170,7 +170,7 @@ def print_table(measured: Mapping[str, Measured], clusters: Sequence[str]) -> No
         pages_kept = of.n_pages.mean() / default.n_pages.mean()
         worth = recall_kept >= MIN_RECALL_KEPT and pages_kept <= MAX_PAGES_KEPT
         print(
-            f"{name:26} {cells} {of.n_pages.mean():5.1f} {difference.show(signed=True):>24} "
+            f"{name:27} {cells} {of.n_pages.mean():5.1f} {difference.show(signed=True):>24} "
             f" {recall_kept:4.0%} {pages_kept:4.0%}{'  pays' if worth else ''}"
         )
     for name, of in measured.items():

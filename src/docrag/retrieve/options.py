@@ -17,7 +17,8 @@ class _Options(BaseModel):
 
 
 class WeightedSumOptions(_Options):
-    """Weighted sum of normalised scores. The default stands on eval/retrieval_ablation.py.
+    """Weighted sum of normalised scores. The default stands on eval/retrieval_ablation.py, and on
+    eval/fusion_ablation.py against the other ways to fuse.
 
     CMRAG's unified retrieval (UCMR) is z-scores with `statistics` "all" and weights β and 1 − β.
     """
@@ -74,7 +75,11 @@ class GuidedQueryOptions(_Options):
 
 
 class RetrievalOptions(_Options):
-    """Which rankings are made, how they become one, and how many units each may hold."""
+    """Which rankings are made, how they become one, and how much of it is kept.
+
+    Cut-offs, cascade and neighbours are off by default: as eval/fusion_ablation.py measures them, none keeps
+    97 % of Recall@10 with 60 % of the pages, and none finds more over a collection.
+    """
 
     depth: int = Field(default=200, ge=1, description="units that every retriever returns")
     retrievers: tuple[Literal["bm25", "dense", "visual"], ...] = Field(
