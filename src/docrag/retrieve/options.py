@@ -17,9 +17,9 @@ class _Options(BaseModel):
 
 
 class WeightedSumOptions(_Options):
-    """Weighted sum of normalised scores. The default stands on eval/retrieval_ablation.py, and on
-    eval/fusion_ablation.py against the other ways to fuse.
+    """Weighted sum of normalised scores.
 
+    The default stands on eval/retrieval_ablation.py, and on eval/fusion_ablation.py against other fusions.
     CMRAG's unified retrieval (UCMR) is z-scores with `statistics` "all" and weights β and 1 − β.
     """
 
