@@ -37,7 +37,7 @@ def run_batches(
                 if len(batch) == 1:
                     raise ModelError(
                         f"out of memory on a single input of shape {_shape(inputs[batch[0]])}; render pages "
-                        "with fewer pixels (visual.max_pixels), or use a larger device"
+                        "with fewer pixels (visual.longest_px), or use a larger device"
                     ) from error
                 batch_size = len(batch) // 2
                 del error
