@@ -221,6 +221,14 @@ def test_without_an_encoder_words_alone_decide():
     assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1), unit("mills.pdf", 1)]
 
 
+@pytest.mark.parametrize("fusion", [WeightedSumOptions(), ReciprocalRankOptions()])
+def test_a_retriever_that_stands_alone_needs_no_weight(fusion: WeightedSumOptions | ReciprocalRankOptions):
+    options = RetrievalOptions(retrievers=("bm25",), fusion=fusion, reference_weight=0)
+    found = build_retrieval_stage(CORPUS, None, options).search(Query("lake"), k=3)
+    alone = Bm25Retriever(CORPUS).retrieve(Query("lake"), k=3)
+    assert [hit.unit for hit in found.hits] == [scored.unit for scored in alone]
+
+
 def test_k_must_be_positive():
     with pytest.raises(UsageError, match="k is 0"):
         fixed_stage().search(Query("x"), k=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from docrag.errors import ConfigError
 from docrag.protocols import Corpus, Fusion, Reranker, Retriever, TextEmbedder
@@ -92,16 +92,14 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
     """Make the fusion that `options` describe, for the retrievers that are configured."""
     match options:
         case WeightedSumOptions():
-            _check_names("weights", options.weights, configured)
             return WeightedSum(
-                options.weights,
+                _weights(options, configured),
                 normalise=_NORMALISERS[options.normalise],
                 statistics=options.statistics,
                 top_k=options.top_k,
             )
         case ReciprocalRankOptions():
-            _check_names("weights", options.weights, configured)
-            return ReciprocalRank(options.weights, c=options.c)
+            return ReciprocalRank(_weights(options, configured), c=options.c)
         case UnionOptions():
             order = options.order or configured
             _check_names("order", order, configured)
@@ -114,6 +112,16 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
                 absent=options.absent,
                 prior=options.prior,
             )
+
+
+def _weights(
+    options: WeightedSumOptions | ReciprocalRankOptions, configured: tuple[str, ...]
+) -> Mapping[str, float]:
+    """The weights that are set; a retriever that stands alone needs none."""
+    if len(configured) == 1 and "weights" not in options.model_fields_set:
+        return {configured[0]: 1.0}
+    _check_names("weights", options.weights, configured)
+    return options.weights
 
 
 def _refiners(
