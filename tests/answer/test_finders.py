@@ -174,6 +174,18 @@ def test_the_row_with_the_highest_value_answers_which_has_the_most():
     )
 
 
+def test_a_total_is_not_one_of_the_rows_to_choose_from():
+    page = [
+        "Errors by type",
+        [(72, "Token"), (200, "8")],
+        [(72, "Syntax"), (200, "25")],
+        [(72, "Subtask"), (200, "2")],
+        [(72, "Total"), (200, "35")],
+    ]
+    found = candidates("Which type has the most errors?", page, method="extreme")
+    assert [text for text, _ in found] == ["Syntax"]
+
+
 def test_names_that_no_page_has_are_reported_but_not_misspelled_ones():
     corpus = FakeCorpus({"a.pdf": [make_page(["Tweets of Lufthansa"])]})
     gatherer = Gatherer(corpus, corpus.search, n_pages=5, ledger=EvidenceLedger())

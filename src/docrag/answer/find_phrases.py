@@ -34,6 +34,11 @@ _POINTER = re.compile(
 _COPULA = re.compile(
     r"\b(?:is|are|was|were|called|named|as|by|means|include|includes|including|via|with|using)\b\s+|[:–—]\s+"
 )
+# A row that sums up the others is none of those that a question chooses among.
+_SUMMARY = re.compile(
+    r"(?:grand |sub[- ]?)?totals?\b|sum\b|(?:weighted )?(?:averages?|mean|median)\b|all\b|overall\b",
+    re.IGNORECASE,
+)
 _CAPTION = re.compile(
     r"\b(figure|fig|table|exhibit|chart|box)\s*\.?\s*(\d+(?:[.-]\d+)*[a-z]?)\s*[.:–—-]?\s*", re.IGNORECASE
 )
@@ -189,7 +194,7 @@ def _value_columns(task: Task, view: PageView) -> list[tuple[str, list[tuple[flo
         if cell is None or not found.around.row_label:
             continue
         label = view.grid.rows[cell.row_no][0]
-        if is_numeric(label.text) or len(label.words) > MAX_LABEL_WORDS:
+        if is_numeric(label.text) or len(label.words) > MAX_LABEL_WORDS or _SUMMARY.match(label.text):
             continue
         place = quote_place(view, found.number.start, found.number.end, found.around)
         header = found.around.column_label
