@@ -20,7 +20,7 @@ from docrag.ingest.worker import Message, Opened, Refused, Task, TaskDone
 from docrag.types import Page, PageFailure, Reason
 
 # The wall limit leaves room for a machine on which other tests run.
-QUICK = IngestLimits(open_cpu_s=0.3, page_cpu_s=0.3, wall_factor=8, memory_mb=256)
+QUICK = IngestLimits(open_cpu_s=0.5, page_cpu_s=0.5, wall_factor=8, memory_mb=256)
 
 
 def read_all(
