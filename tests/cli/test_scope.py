@@ -1,6 +1,6 @@
 import pytest
 
-from docrag.cli.scope import LAST_PAGE, read_pages, read_scope
+from docrag.cli.scope import LAST_PAGE, read_metadata, read_pages, read_scope
 from docrag.errors import UsageError
 from docrag.types import Scope
 
@@ -28,3 +28,17 @@ def test_an_option_that_is_absent_restricts_nothing():
     assert read_scope(None, None) == Scope()
     assert read_scope([], None) == Scope()
     assert read_scope(["a.pdf", "b*"], "2") == Scope(("a.pdf", "b*"), ((2, 2),))
+
+
+def test_metadata_is_read_with_keys_in_lower_case_and_values_as_they_are():
+    assert read_metadata(["Author=River Council", "title = a=b "]) == {
+        "author": "River Council",
+        "title": "a=b",
+    }
+    assert read_scope(None, None, ["author=River Council"]) == Scope(metadata={"author": "River Council"})
+
+
+@pytest.mark.parametrize("pairs", [["author"], ["=x"], ["author=a", "author=b"]])
+def test_what_is_no_metadata_is_refused_with_the_option(pairs):
+    with pytest.raises(UsageError, match="--meta"):
+        read_metadata(pairs)

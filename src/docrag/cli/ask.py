@@ -14,6 +14,7 @@ from docrag.cli.options import (
     ExplainOption,
     IndexOption,
     JsonOption,
+    MetaOption,
     PagesOption,
     PasswordFileOption,
     PasswordOption,
@@ -39,6 +40,7 @@ def ask(
     index_dir: IndexOption = None,
     doc: DocOption = None,
     pages: PagesOption = None,
+    meta: MetaOption = None,
     explain: ExplainOption = False,
     html: Annotated[
         Path | None,
@@ -63,7 +65,7 @@ def ask(
 
     output = Output(as_json=as_json, quiet=quiet)
     password = read_password(password, password_file)
-    scope = read_scope(doc, pages)
+    scope = read_scope(doc, pages, meta)
     settings = load_settings(config, overrides=set_ or ())
     code = 0
     with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:

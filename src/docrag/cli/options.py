@@ -25,6 +25,14 @@ DocOption = Annotated[
     list[str] | None,
     typer.Option("--doc", metavar="NAME", help="Only this document, or those matching *; repeatable."),
 ]
+MetaOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta",
+        metavar="KEY=VALUE",
+        help="Only documents whose file says so, such as author=Somebody; repeatable.",
+    ),
+]
 PagesOption = Annotated[
     str | None, typer.Option("--pages", metavar="3-9", help="Only these pages: 3-9, or 1,4,7-8.")
 ]

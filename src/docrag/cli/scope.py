@@ -14,9 +14,26 @@ LAST_PAGE = 10**9
 """Stands for the end of every document in ``7-``."""
 
 
-def read_scope(docs: Sequence[str] | None, pages: str | None) -> Scope:
-    """Scope of ``--doc`` and ``--pages``; no restriction where an option is absent."""
-    return Scope(docs=tuple(docs) if docs else None, pages=read_pages(pages) if pages is not None else None)
+def read_scope(docs: Sequence[str] | None, pages: str | None, metadata: Sequence[str] | None = None) -> Scope:
+    """Scope of ``--doc``, ``--pages`` and ``--meta``; no restriction where an option is absent."""
+    return Scope(
+        docs=tuple(docs) if docs else None,
+        pages=read_pages(pages) if pages is not None else None,
+        metadata=read_metadata(metadata) if metadata else None,
+    )
+
+
+def read_metadata(pairs: Sequence[str]) -> dict[str, str]:
+    """Keys and values of ``author=Somebody``; raise UsageError for anything else, or a key named twice."""
+    metadata: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().lower()
+        if not (key and equals):
+            raise UsageError(f"--meta {pair}: expected KEY=VALUE, such as author=Somebody")
+        if metadata.setdefault(key, value.strip()) != value.strip():
+            raise UsageError(f"--meta {pair}: {key} cannot be {metadata[key]!r} too; name each key once")
+    return metadata
 
 
 def read_pages(text: str) -> tuple[tuple[int, int], ...]:

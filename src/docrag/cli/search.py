@@ -15,6 +15,7 @@ from docrag.cli.options import (
     ExplainOption,
     IndexOption,
     JsonOption,
+    MetaOption,
     PagesOption,
     QuietOption,
     SetOption,
@@ -45,6 +46,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 10,
     doc: DocOption = None,
     pages: PagesOption = None,
+    meta: MetaOption = None,
     unit: Annotated[
         UnitName, typer.Option("--unit", help="Rank pages, or regions of pages.")
     ] = UnitName.PAGE,
@@ -65,7 +67,7 @@ def search(
     from docrag.report.shapes import search_values
 
     output = Output(as_json=as_json, quiet=quiet)
-    scope = read_scope(doc, pages)
+    scope = read_scope(doc, pages, meta)
     settings = load_settings(config, overrides=set_ or ())
     with DocRAG.open(index=index_dir, settings=settings) as rag:
         result = rag.search(query, k=k, unit=unit.value, scope=scope)

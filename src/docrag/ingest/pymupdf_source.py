@@ -73,7 +73,7 @@ class PyMuPdfSource:
             self._doc.close()
             raise IngestError(Reason.ZERO_PAGES, f"{self._name}: MuPDF finds no page in it")
         self.metadata: Mapping[str, str] = {
-            key: clean_text(str(value)) for key, value in (self._doc.metadata or {}).items() if value
+            key.lower(): clean_text(str(value)) for key, value in (self._doc.metadata or {}).items() if value
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
