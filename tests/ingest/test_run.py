@@ -371,12 +371,14 @@ def test_a_missing_path_and_an_empty_folder(tmp_path: Path) -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from docrag.ingest.options import IngestOptions
 from docrag.ingest.run import index_paths
 from tests.ingest.faulty import FaultyReader, MemoryWriter
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 folder = Path(sys.argv[1])
 try:
     index_paths([folder], writer=MemoryWriter(), options=IngestOptions(n_workers=2), reader=FaultyReader,
@@ -407,8 +409,8 @@ def test_ctrl_c_ends_a_run_and_all_its_workers_quickly(tmp_path: Path) -> None:
     assert [line for line in lines if "interrupted" in line]
     assert process.wait(10) == 0
     process.stdout.close()
-    psutil.wait_procs(children, timeout=5)
-    assert time.monotonic() - started < 5
+    psutil.wait_procs(children, timeout=10)
+    assert time.monotonic() - started < 20  # the pages would go on for an hour
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
