@@ -378,7 +378,7 @@ from docrag.ingest.options import IngestOptions
 from docrag.ingest.run import index_paths
 from tests.ingest.faulty import FaultyReader, MemoryWriter
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 folder = Path(sys.argv[1])
 try:
     index_paths([folder], writer=MemoryWriter(), options=IngestOptions(n_workers=2), reader=FaultyReader,
