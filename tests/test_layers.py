@@ -18,13 +18,15 @@ ROWS = (
     ("errors", "optional", "resources"),
     ("types", "geometry"),
     ("late_interaction",),
+    ("chat",),
     ("protocols",),
-    ("ingest", "store", "embed", "models", "retrieve", "answer", "agents", "evaluation"),
+    ("ingest", "store", "embed", "models", "retrieve", "answer", "evaluation"),
+    ("agents",),  # answerers, too: they share evidence, citations and trace with those of one pass
     ("pipeline", "report"),
     ("config",),
     ("cli", "serve", "integrations"),
 )
-STAGES = frozenset(ROWS[4])
+STAGES = frozenset(ROWS[5])
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 
 HEAVY = (

@@ -69,5 +69,19 @@ class ModelUnavailable(ModelError):
     """A model's endpoint cannot be reached or keeps failing: asking it for the next thing is no use."""
 
 
+class ModelFormatError(ModelError):
+    """A reply does not follow the format that was asked for; the message says how, for asking again."""
+
+
+class ContextOverflow(ModelError):
+    """A prompt does not fit into the model's context."""
+
+
+class Cancelled(DocragError):
+    """Somebody called the run off; nothing of it goes on."""
+
+    exit_code = 130
+
+
 class BudgetExceeded(DocragError):
     """A run reached its limit of rounds, calls, tokens, images or seconds."""

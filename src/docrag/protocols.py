@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.chat.events import SILENCE, Listener
+from docrag.chat.messages import ImagePart
 from docrag.geometry import Box
 from docrag.late_interaction.view import VectorView
 from docrag.types import (
@@ -226,6 +228,17 @@ class VectorIndex(Protocol):
         ...
 
 
+class PagePictures(Protocol):
+    """Pictures of pages and of places on them, encoded for a chat model.
+
+    Equal arguments give equal bytes, so that a server's prefix cache works.
+    """
+
+    def picture(self, ref: PageRef, *, dpi: float, clip: Box | None = None) -> ImagePart:
+        """The page, or the part of it inside `clip`; raises `docrag.errors.IngestError` when it cannot."""
+        ...
+
+
 # ── retrieval and answers ────────────────────────────────────────────────────────────────────────────
 
 
@@ -273,6 +286,10 @@ class Reranker(Protocol):
 class Answerer(Protocol):
     """Answers a question from an index: a single pass and an agent alike."""
 
-    def answer(self, query: Query) -> Answer:
-        """Answer with verified citations, or abstain with a reason."""
+    def answer(self, query: Query, *, listener: Listener = SILENCE) -> Answer:
+        """Answer with verified citations, or abstain with a reason.
+
+        `listener` hears steps and tokens as they come, and may call the run off, which raises
+        `docrag.errors.Cancelled`. The `AnswerEvent` is its caller's to send.
+        """
         ...

@@ -364,6 +364,18 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of an answer. `citations` are the numbers (`Citation.n`) of what supports it.
+
+    `figures` are those citations whose region is shown as a picture after the sentence.
+    """
+
+    text: str
+    citations: tuple[int, ...] = ()
+    figures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What an answer cost. Token and image counts are 0 when no model was called."""
 
@@ -401,6 +413,8 @@ class Answer:
 
     When `abstained`, `text` is `NOT_ANSWERABLE` and `reason` says why. `confidence` is the calibrated
     probability, 0 to 1, that the evidence carries the answer, None when the answerer has no calibration.
+    `sentences` says which citations support which sentence, empty where the answerer writes no sentences.
+    `is_partial` marks the best supported answer of a run that could not finish; `warnings` says why.
     """
 
     question: str
@@ -413,3 +427,5 @@ class Answer:
     warnings: tuple[str, ...]
     trace: Trace
     confidence: float | None = None
+    sentences: tuple[Sentence, ...] = ()
+    is_partial: bool = False

@@ -12,6 +12,7 @@ from docrag.answer.gather import Gathered, Gatherer, Search
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.question_type import analyse
 from docrag.answer.trace import TraceBuilder
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.protocols import Corpus
 from docrag.types import NOT_ANSWERABLE, Abstention, Answer, Query, Usage
 
@@ -56,9 +57,10 @@ class ExtractiveAnswerer:
         chosen = self._options.threshold
         return self._calibration.threshold if chosen is None else chosen
 
-    def answer(self, query: Query) -> Answer:
+    def answer(self, query: Query, *, listener: Listener = SILENCE) -> Answer:
         """Answer with verified citations, or abstain with a reason."""
         trace = TraceBuilder()
+        listener.on_event(StepEvent("find candidates", "searching the documents"))
         ledger = EvidenceLedger()
         with trace.step("read question") as detail:
             question = analyse(query.text)
