@@ -11,11 +11,12 @@ from pydantic import BaseModel
 
 from docrag.answer.evidence import EvidenceLedger
 from docrag.answer.trace import TraceBuilder
+from docrag.chat.ask import repair
 from docrag.chat.budget import BudgetMeter, BudgetOptions
 from docrag.chat.events import Listener, StepEvent, TokenEvent
 from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.json_reply import parse_reply
-from docrag.chat.messages import Message, assistant, images_of, user
+from docrag.chat.messages import Message, images_of
 from docrag.chat.model import CallUsage, Chats, Reply, Request, Role, ignore_token
 from docrag.chat.prompts import Prompt, Prompts
 from docrag.errors import Cancelled, DocragError, ModelFormatError
@@ -146,17 +147,9 @@ class Run:
         try:
             return parse_reply(reply.text, schema)
         except ModelFormatError as error:
-            again = [
-                *messages,
-                assistant(reply.text[:_KEPT_OF_BAD_REPLY]),
-                user(f"That reply cannot be used: {error}. Reply again with one JSON object, nothing else."),
-            ]
+            again = repair(messages, reply.text, error)
         quiet = Request(schema=request.schema, schema_name=request.schema_name)
         return parse_reply(self.ask(role, again, prompt=prompt, request=quiet).text, schema)
-
-
-_KEPT_OF_BAD_REPLY = 4_000
-"""Characters of a faulty reply that are shown to the model again."""
 
 
 def _least(first: float | None, second: float | None) -> float | None:
