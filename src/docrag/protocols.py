@@ -211,12 +211,19 @@ class Corpus(Protocol):
         """Printed label by page number, for every indexed page of a document."""
         ...
 
+    def chunk_kinds(self, doc_id: str) -> Mapping[tuple[int, int], RegionKind]:
+        """Kind of every chunk of a document, by page number and chunk number."""
+        ...
+
     def search_text(self, text: str, *, unit: Unit, scope: Scope, k: int) -> list[Scored]:
-        """BM25 over pages or chunks, best first; units that share no term with the query are absent."""
+        """BM25 over pages or chunks, best first; units that share no term with the query are absent.
+
+        ``scope.kinds`` restricts chunks; whole pages have no kind and are never restricted by it.
+        """
         ...
 
     def search_vector(self, vector: NDArray[np.float32], *, scope: Scope, k: int) -> list[Scored]:
-        """Cosine similarity of `vector` ``(dim,)`` to every chunk's vector, best first."""
+        """Cosine similarity of `vector` ``(dim,)`` to every chunk in the scope, best first."""
         ...
 
 

@@ -259,12 +259,14 @@ class Scope:
     """What a query may see. None means no restriction; an empty tuple means nothing at all.
 
     `docs` are names, aliases, or glob patterns of documents; `pages` are inclusive ``(first, last)`` ranges
-    of 1-based page numbers; `metadata` must equal the document's, key by key.
+    of 1-based page numbers; `metadata` must equal the document's, key by key. `kinds` are kinds of regions:
+    only such regions are seen, and a page only by them.
     """
 
     docs: tuple[str, ...] | None = None
     pages: tuple[tuple[int, int], ...] | None = None
     metadata: Mapping[str, str] | None = None
+    kinds: tuple[RegionKind, ...] | None = None
 
     def allows_page(self, page_no: int) -> bool:
         """Whether the page range admits this page number."""

@@ -1,6 +1,6 @@
 import pytest
 
-from docrag.cli.scope import LAST_PAGE, read_metadata, read_pages, read_scope
+from docrag.cli.scope import LAST_PAGE, read_kinds, read_metadata, read_pages, read_scope
 from docrag.errors import UsageError
 from docrag.types import Scope
 
@@ -42,3 +42,13 @@ def test_metadata_is_read_with_keys_in_lower_case_and_values_as_they_are():
 def test_what_is_no_metadata_is_refused_with_the_option(pairs):
     with pytest.raises(UsageError, match="--meta"):
         read_metadata(pairs)
+
+
+def test_kinds_are_names_of_regions_once_each():
+    assert read_kinds(["table", "picture", "table"]) == ("table", "picture")
+    assert read_scope(None, None, None, ["table"]) == Scope(kinds=("table",))
+
+
+def test_an_unknown_kind_names_the_known_ones():
+    with pytest.raises(UsageError, match=r"--kind chart: expected one of text, .*picture"):
+        read_kinds(["chart"])

@@ -18,6 +18,7 @@ from docrag.types import (
     PageRef,
     Query,
     Region,
+    RegionKind,
     Scope,
     Scored,
     Unit,
@@ -52,7 +53,8 @@ def make_page(page_no: int, text: str, *, label: str = "") -> Page:
         box = Box(0, 10.0 * i, 500, 10.0 * i + 10)
         is_caption = paragraph.startswith(("Table", "Figure"))
         regions.append(Region(i, "caption" if is_caption else "text", box, start, end))
-        chunks.append(Chunk(i + 1, "text", paragraph, start, end, (box,), (i,)))
+        kind: RegionKind = "table" if paragraph.startswith("Table") else "text"
+        chunks.append(Chunk(i + 1, kind, paragraph, start, end, (box,), (i,)))
         start = end + 2
     return Page(
         page_no, label, 600, 800, 0, text, text, "text-layer", tuple(words), tuple(regions), tuple(chunks)
@@ -104,6 +106,14 @@ class SmallCorpus:
     def page_labels(self, doc_id: str) -> Mapping[int, str]:
         return {ref.page_no: page.label for ref, page in self.pages.items() if ref.doc_id == doc_id}
 
+    def chunk_kinds(self, doc_id: str) -> Mapping[tuple[int, int], RegionKind]:
+        return {
+            (ref.page_no, chunk.chunk_no): chunk.kind
+            for ref, page in self.pages.items()
+            if ref.doc_id == doc_id
+            for chunk in page.chunks
+        }
+
     def units(self, unit: Unit, scope: Scope) -> list[tuple[UnitRef, str]]:
         found: list[tuple[UnitRef, str]] = []
         for document in self.select(scope):
@@ -114,7 +124,11 @@ class SmallCorpus:
                 if unit == "page":
                     found.append((whole, page.text))
                 else:
-                    found += [(whole._replace(chunk_no=c.chunk_no), c.text) for c in page.chunks]
+                    found += [
+                        (whole._replace(chunk_no=c.chunk_no), c.text)
+                        for c in page.chunks
+                        if scope.kinds is None or c.kind in scope.kinds
+                    ]
         return found
 
     def search_text(self, text: str, *, unit: Unit, scope: Scope, k: int) -> list[Scored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,22 @@ def test_an_index_without_vectors_says_so(tmp_path: Path):
         put(writer, "a.pdf", "aa", [make_page(1, "kb")], with_vectors=False)
     with IndexReader(tmp_path) as plain, pytest.raises(EncoderMismatch, match="holds none"):
         plain.search_vector(np.ones(8, np.float32), scope=EVERYTHING, k=3)
+
+
+def test_kinds_restrict_chunks_and_never_whole_pages(tmp_path: Path):
+    page = make_page(1, "kb kd", "kb kf", "kb kg")
+    first, second, third = page.chunks
+    page = replace(page, chunks=(first, replace(second, kind="table"), replace(third, kind="picture")))
+    with IndexWriter(tmp_path, owner="test", text_encoder=ENCODER) as writer:
+        put(writer, "a.pdf", "a" * 32, [page])
+    figures = Scope(kinds=("picture", "table"))
+    with IndexReader(tmp_path) as reader:
+        assert reader.chunk_kinds("a" * 32) == {(1, 1): "text", (1, 2): "table", (1, 3): "picture"}
+        found = reader.search_text("kb", unit="region", scope=figures, k=9)
+        assert {hit.unit.chunk_no for hit in found} == {2, 3}
+        assert [hit.unit.chunk_no for hit in reader.search_text("kb", unit="page", scope=figures, k=9)] == [0]
+        by_vector = reader.search_vector(embed(["kb"])[0], scope=Scope(kinds=("table",)), k=9)
+        assert [hit.unit.chunk_no for hit in by_vector] == [2]
+        nothing = Scope(kinds=())
+        assert reader.search_text("kb", unit="region", scope=nothing, k=9) == []
+        assert reader.search_vector(embed(["kb"])[0], scope=nothing, k=9) == []

@@ -33,6 +33,14 @@ MetaOption = Annotated[
         help="Only documents whose file says so, such as author=Somebody; repeatable.",
     ),
 ]
+KindOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Only regions of this kind, such as table or picture, and pages by them; repeatable.",
+    ),
+]
 PagesOption = Annotated[
     str | None, typer.Option("--pages", metavar="3-9", help="Only these pages: 3-9, or 1,4,7-8.")
 ]

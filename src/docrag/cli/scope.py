@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import get_args
 
 from docrag.errors import UsageError
-from docrag.types import Scope
+from docrag.types import RegionKind, Scope
 
 _RANGE = re.compile(r"\s*(\d+)\s*(?:(-)\s*(\d+)?\s*)?")
 
@@ -14,13 +15,28 @@ LAST_PAGE = 10**9
 """Stands for the end of every document in ``7-``."""
 
 
-def read_scope(docs: Sequence[str] | None, pages: str | None, metadata: Sequence[str] | None = None) -> Scope:
-    """Scope of ``--doc``, ``--pages`` and ``--meta``; no restriction where an option is absent."""
+def read_scope(
+    docs: Sequence[str] | None,
+    pages: str | None,
+    metadata: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+) -> Scope:
+    """Scope of ``--doc``, ``--pages``, ``--meta``, ``--kind``; no restriction where an option is absent."""
     return Scope(
         docs=tuple(docs) if docs else None,
         pages=read_pages(pages) if pages is not None else None,
         metadata=read_metadata(metadata) if metadata else None,
+        kinds=read_kinds(kinds) if kinds else None,
     )
+
+
+def read_kinds(names: Sequence[str]) -> tuple[RegionKind, ...]:
+    """Kinds of regions by name; raise UsageError, with the names there are, for any other."""
+    known: dict[str, RegionKind] = {kind: kind for kind in get_args(RegionKind)}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--kind {name}: expected one of {', '.join(known)}")
+    return tuple(dict.fromkeys(known[name] for name in names))
 
 
 def read_metadata(pairs: Sequence[str]) -> dict[str, str]:

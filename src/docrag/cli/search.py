@@ -15,6 +15,7 @@ from docrag.cli.options import (
     ExplainOption,
     IndexOption,
     JsonOption,
+    KindOption,
     MetaOption,
     PagesOption,
     QuietOption,
@@ -47,6 +48,7 @@ def search(
     doc: DocOption = None,
     pages: PagesOption = None,
     meta: MetaOption = None,
+    kind: KindOption = None,
     unit: Annotated[
         UnitName, typer.Option("--unit", help="Rank pages, or regions of pages.")
     ] = UnitName.PAGE,
@@ -67,7 +69,7 @@ def search(
     from docrag.report.shapes import search_values
 
     output = Output(as_json=as_json, quiet=quiet)
-    scope = read_scope(doc, pages, meta)
+    scope = read_scope(doc, pages, meta, kind)
     settings = load_settings(config, overrides=set_ or ())
     with DocRAG.open(index=index_dir, settings=settings) as rag:
         result = rag.search(query, k=k, unit=unit.value, scope=scope)

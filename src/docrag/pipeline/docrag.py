@@ -303,7 +303,7 @@ class DocRAG:
         if any(Path(path).resolve() == folder.resolve() for path in paths):
             return scope
         names = tuple(file.doc for file in scan([Path(path) for path in paths], root=folder).files)
-        return Scope(names, scope.pages, scope.metadata)
+        return replace(scope, docs=names)
 
     def write_report(self, answer: Answer, path: StrPath, *, password: str | None = None) -> None:
         """Write one self-contained HTML file about an answer, with pictures of the cited places."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from docrag.protocols import Corpus, TextEmbedder
 from docrag.retrieve.question import meaning_query
 from docrag.types import Query, Scored, UnitRef, ranked
@@ -25,13 +27,18 @@ class DenseRetriever:
         vector = self._embedder.embed_queries([meaning_query(query.text)])[0]
         if query.unit == "region":
             return self._corpus.search_vector(vector, scope=query.scope, k=k)
-        n_chunks = CHUNKS_PER_PAGE * k
-        while True:
-            chunks = self._corpus.search_vector(vector, scope=query.scope, k=n_chunks)
-            pages = best_chunk_per_page(chunks)
-            if len(pages) >= k or len(chunks) < n_chunks:
-                return pages[:k]
-            n_chunks *= 4
+        return pages_by_chunk(lambda n: self._corpus.search_vector(vector, scope=query.scope, k=n), k=k)
+
+
+def pages_by_chunk(search_chunks: Callable[[int], list[Scored]], *, k: int) -> list[Scored]:
+    """`k` pages by their best chunk; `search_chunks` returns as many chunks as asked for, best first."""
+    n_chunks = CHUNKS_PER_PAGE * k
+    while True:
+        chunks = search_chunks(n_chunks)
+        pages = best_chunk_per_page(chunks)
+        if len(pages) >= k or len(chunks) < n_chunks:
+            return pages[:k]
+        n_chunks *= 4
 
 
 def best_chunk_per_page(chunks: list[Scored]) -> list[Scored]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lancedb.index import FTS
@@ -11,8 +11,9 @@ from lancedb.table import Table
 
 from docrag.store import terms
 from docrag.store.schema import CHUNKS, PAGES, SEARCHED
-from docrag.store.snapshot import PageRanges, Snapshot
-from docrag.types import Document, Scored, Unit, UnitRef, ranked
+from docrag.store.selection import Place
+from docrag.store.snapshot import Snapshot
+from docrag.types import Scored, Unit, UnitRef, ranked
 
 SETTINGS: Mapping[str, Any] = {
     "base_tokenizer": "whitespace",
@@ -65,15 +66,13 @@ def match_terms(text: str, column: str) -> FullTextQuery | None:
     return BooleanQuery([(Occur.SHOULD, match_any(words, column)), (Occur.SHOULD, pairs)])
 
 
-def search(
-    snapshot: Snapshot, text: str, *, unit: Unit, docs: Sequence[Document], pages: PageRanges | None, k: int
-) -> list[Scored]:
-    """Return the `k` best pages or chunks of `docs` that share a term with `text`, best first."""
+def search(snapshot: Snapshot, text: str, place: Place, *, unit: Unit, k: int) -> list[Scored]:
+    """Return the `k` best pages or chunks of a place that share a term with `text`, best first."""
     table = PAGES if unit == "page" else CHUNKS
     match = match_terms(text, SEARCHED[table])
     if match is None:
         return []
-    where = snapshot.where(table, docs, pages)
+    where = snapshot.where(table, place)
     columns = ["ingest_id", "page_no", "_score"] + (["chunk_no"] if table == CHUNKS else [])
     limit = k + _OVERFETCH
     while True:
@@ -84,8 +83,8 @@ def search(
         found: list[Scored] = []
         for row in rows:
             document = snapshot.document_of[row["ingest_id"]]
-            place = UnitRef(document.doc, row["page_no"], row.get("chunk_no", 0), document.doc_id)
-            found.append(Scored(place, round(float(row["_score"]), SCORE_DIGITS)))
+            unit_ref = UnitRef(document.doc, row["page_no"], row.get("chunk_no", 0), document.doc_id)
+            found.append(Scored(unit_ref, round(float(row["_score"]), SCORE_DIGITS)))
         found = ranked(found)
         # Units that tie with the last one may lie beyond the limit; then the tie is not broken by name yet.
         if len(rows) < limit or found[k - 1].score > found[-1].score:

@@ -16,9 +16,9 @@ from docrag.protocols import EncoderIdentity
 from docrag.store import fulltext, manifest
 from docrag.store.durable import storage_errors
 from docrag.store.manifest import Manifest
-from docrag.store.selection import select
+from docrag.store.selection import Place, select
 from docrag.store.snapshot import Snapshot
-from docrag.types import Chunk, Document, Page, PageRef, Scope, Scored, Unit, UnitRef
+from docrag.types import Chunk, Document, Page, PageRef, RegionKind, Scope, Scored, Unit, UnitRef
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -99,6 +99,10 @@ class IndexReader:
         """Printed label by page number, in page order; KeyError when there is no such document."""
         return self._read(lambda snapshot: snapshot.labels[doc_id])
 
+    def chunk_kinds(self, doc_id: str) -> Mapping[tuple[int, int], RegionKind]:
+        """Kind of every chunk of a document, by page number and chunk number; KeyError without such one."""
+        return self._read(lambda snapshot: snapshot.chunk_kinds[doc_id])
+
     # ── search ───────────────────────────────────────────────────────────────────────────────────────
 
     def search_text(self, text: str, *, unit: Unit, scope: Scope, k: int) -> list[Scored]:
@@ -109,9 +113,9 @@ class IndexReader:
 
         def search(snapshot: Snapshot) -> list[Scored]:
             docs = select(snapshot.documents, scope)
-            if k <= 0 or not docs or scope.pages == ():
+            if k <= 0 or not docs or () in (scope.pages, scope.kinds):
                 return []
-            return fulltext.search(snapshot, text, unit=unit, docs=docs, pages=scope.pages, k=k)
+            return fulltext.search(snapshot, text, Place(docs, scope.pages, scope.kinds), unit=unit, k=k)
 
         return self._read(search)
 
@@ -131,7 +135,7 @@ class IndexReader:
                     f"{self.path}: got a query vector of shape {vector.shape}, the index holds {held}; "
                     "configure the encoder of the index, or index again with another --index"
                 )
-            return vectors.search(vector, docs=docs, pages=scope.pages, k=k)
+            return vectors.search(vector, Place(docs, scope.pages, scope.kinds), k=k)
 
         return self._read(search)
 

@@ -6,11 +6,20 @@ import difflib
 import fnmatch
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from docrag.errors import UsageError
-from docrag.types import Document, Scope
+from docrag.types import Document, RegionKind, Scope
 
 _N_SUGGESTIONS = 3
+
+
+class Place(NamedTuple):
+    """Where rows are looked for: documents, page ranges and kinds of chunks; None is no restriction."""
+
+    docs: Sequence[Document]
+    pages: Sequence[tuple[int, int]] | None = None
+    kinds: Sequence[RegionKind] | None = None
 
 
 def select(documents: Sequence[Document], scope: Scope) -> list[Document]:

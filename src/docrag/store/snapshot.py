@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -15,11 +15,9 @@ from docrag.store import schema, tables
 from docrag.store.manifest import Manifest
 from docrag.store.page_codec import unpack_page
 from docrag.store.schema import CHUNKS, DOCUMENTS, PAGES, TABLES
+from docrag.store.selection import Place
 from docrag.store.vectors import ChunkVectors
-from docrag.types import Document, Page, PageRef
-
-PageRanges = Sequence[tuple[int, int]]
-"""Inclusive ``(first, last)`` ranges of page numbers."""
+from docrag.types import Document, Page, PageRef, RegionKind
 
 PAGE_CACHE = 256
 """Unpacked pages kept in memory; a dense page of 1,000 words takes about 0.4 MB."""
@@ -83,12 +81,24 @@ class Snapshot:
         return labels
 
     @cached_property
+    def chunk_kinds(self) -> Mapping[str, Mapping[tuple[int, int], RegionKind]]:
+        """Kind of every visible chunk, by doc_id, page number and chunk number."""
+        kinds: dict[str, dict[tuple[int, int], RegionKind]] = {d.doc_id: {} for d in self.documents}
+        columns = ["ingest_id", "page_no", "chunk_no", "kind"]
+        rows = tables.scan(self.tables[CHUNKS], columns, where=self._without_strays(CHUNKS))
+        for row in rows.to_pylist():
+            document = self.document_of.get(row["ingest_id"])
+            if document is not None:
+                kinds[document.doc_id][row["page_no"], row["chunk_no"]] = row["kind"]
+        return kinds
+
+    @cached_property
     def vectors(self) -> ChunkVectors | None:
         """Vectors of all visible chunks, None in an index without an encoder."""
         encoder = self.manifest.text_encoder
         if encoder is None:
             return None
-        columns = ["ingest_id", "page_no", "chunk_no", "vector"]
+        columns = ["ingest_id", "page_no", "chunk_no", "kind", "vector"]
         rows = tables.scan(self.tables[CHUNKS], columns, where=self._without_strays(CHUNKS))
         doc_index_of = {self.ingest_id_of[d.doc_id]: i for i, d in enumerate(self.documents)}
         return ChunkVectors.of_rows(rows, self.documents, doc_index_of, dim=encoder.dim)
@@ -113,11 +123,12 @@ class Snapshot:
     def forget(self) -> None:
         """Drop what was read into memory."""
         self.page.cache_clear()
-        for name in ("pages", "labels", "vectors"):
+        for name in ("pages", "labels", "chunk_kinds", "vectors"):
             self.__dict__.pop(name, None)
 
-    def where(self, table: str, docs: Sequence[Document], pages: PageRanges | None) -> str | None:
-        """Return the filter for the rows of these documents on these pages, None for all rows."""
+    def where(self, table: str, place: Place) -> str | None:
+        """Return the filter for the rows of a place, None for all rows."""
+        docs, pages, kinds = place
         conditions: list[str] = []
         if len(docs) < len(self.documents):
             conditions.append(tables.is_in("ingest_id", [self.ingest_id_of[d.doc_id] for d in docs]))
@@ -126,6 +137,8 @@ class Snapshot:
             conditions += [without_strays] if without_strays is not None else []
         if pages is not None:
             conditions.append(tables.ranges("page_no", pages))
+        if kinds is not None and table == CHUNKS:
+            conditions.append(tables.is_in("kind", kinds))
         return " AND ".join(conditions) or None
 
     def _without_strays(self, table: str) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from docrag.store.selection import Place
 from docrag.types import Document, Scored, UnitRef
 
 SCORE_DIGITS = 6
@@ -27,6 +28,7 @@ class ChunkVectors:
     doc_indices: NDArray[np.int64]
     page_nos: NDArray[np.int32]
     chunk_nos: NDArray[np.int32]
+    kinds: NDArray[np.str_]
     matrix: NDArray[np.float32]
 
     @classmethod
@@ -44,18 +46,14 @@ class ChunkVectors:
         matrix = vectors.flatten().to_numpy().reshape(-1, dim)
         order = np.lexsort((chunk_nos, page_nos, doc_indices))
         order = order[doc_indices[order] >= 0]
-        return cls(documents, doc_indices[order], page_nos[order], chunk_nos[order], matrix[order])
+        kinds = np.array(rows.column("kind").to_pylist(), np.str_)
+        return cls(
+            documents, doc_indices[order], page_nos[order], chunk_nos[order], kinds[order], matrix[order]
+        )
 
-    def search(
-        self,
-        vector: NDArray[np.float32],
-        *,
-        docs: Sequence[Document],
-        pages: Sequence[tuple[int, int]] | None,
-        k: int,
-    ) -> list[Scored]:
-        """Return the `k` chunks of `docs` on `pages` that are nearest to `vector`, best first."""
-        rows = self._rows(docs, pages)
+    def search(self, vector: NDArray[np.float32], place: Place, *, k: int) -> list[Scored]:
+        """Return the `k` chunks of a place that are nearest to `vector`, best first."""
+        rows = self._rows(place)
         if k <= 0 or len(rows) == 0:
             return []
         norm = float(np.linalg.norm(vector))
@@ -71,7 +69,8 @@ class ChunkVectors:
         best = kept[np.lexsort((rows[kept], -scores[kept]))][:k]
         return [Scored(self._unit(int(rows[i])), float(scores[i])) for i in best]
 
-    def _rows(self, docs: Sequence[Document], pages: Sequence[tuple[int, int]] | None) -> NDArray[np.int64]:
+    def _rows(self, place: Place) -> NDArray[np.int64]:
+        docs, pages, kinds = place
         if len(docs) == len(self.documents):
             rows = np.arange(len(self.matrix))
         else:
@@ -87,6 +86,8 @@ class ChunkVectors:
             for first, last in pages:
                 admitted |= (page_nos >= first) & (page_nos <= last)
             rows = rows[admitted]
+        if kinds is not None:
+            rows = rows[np.isin(self.kinds[rows], list(kinds))]
         return rows
 
     def _unit(self, row: int) -> UnitRef:

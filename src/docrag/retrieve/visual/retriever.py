@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -16,8 +16,9 @@ from docrag.late_interaction.similarity import heat, hot_boxes, similarity_maps,
 from docrag.late_interaction.view import Selection, VectorView
 from docrag.protocols import Corpus, PageEmbedder, QueryVectors, VectorIndex
 from docrag.retrieve.visual.candidates import Candidates, Exact
+from docrag.retrieve.visual.kinds import of_kinds
 from docrag.retrieve.visual.ranking import best_units, exact_scores
-from docrag.types import Document, Query, RegionKind, Scored, UnitRef, ranked
+from docrag.types import Query, RegionKind, Scored, Unit, UnitRef, ranked
 
 RegionMode = Literal["direct", "cascade"]
 
@@ -93,12 +94,18 @@ class VisualRetriever:
         view = self._index.view()
         docs = self._corpus.select(query.scope)
         vectors = self.encode(query.text.strip()).vectors
+
+        def select(unit: Unit) -> list[Selection]:
+            selections = view.select(docs, query.scope.pages, unit)
+            kinds = query.scope.kinds
+            return selections if kinds is None else of_kinds(selections, view, self._corpus, kinds)
+
         if query.unit == "page":
-            return self._pages(view, vectors, docs, query.scope.pages, k=k)
-        if self._regions == "direct":
-            return self._rank(view, vectors, view.select(docs, query.scope.pages, "region"), k=k)
-        pages = self._pages(view, vectors, docs, query.scope.pages, k=self._n_cascade_pages)
-        return self._rank(view, vectors, _regions_of(view, docs, pages), k=k)
+            return self._pages(view, vectors, select, k=k)
+        regions = select("region")
+        if self._regions == "cascade":
+            regions = _on_pages(regions, view, self._pages(view, vectors, select, k=self._n_cascade_pages))
+        return self._rank(view, vectors, regions, k=k)
 
     def similarity(self, text: str, unit: UnitRef) -> Similarity | None:
         """How similar every word of a question is to every patch of a unit; None when that is not known."""
@@ -124,15 +131,14 @@ class VisualRetriever:
         self,
         view: VectorView,
         vectors: NDArray[np.float32],
-        docs: Sequence[Document],
-        pages: Sequence[tuple[int, int]] | None,
+        select: Callable[[Unit], list[Selection]],
         *,
         k: int,
     ) -> list[Scored]:
-        found = self._rank(view, vectors, view.select(docs, pages, "page"), k=k)
+        found = self._rank(view, vectors, select("page"), k=k)
         if found:
             return found
-        regions = self._rank(view, vectors, view.select(docs, pages, "region"), k=None)
+        regions = self._rank(view, vectors, select("region"), k=None)
         best: dict[UnitRef, float] = {}
         for region in regions:
             page = region.unit.as_page
@@ -151,11 +157,11 @@ class VisualRetriever:
         return best_units(view, selections, scores, k=n_units if k is None else k)
 
 
-def _regions_of(view: VectorView, docs: Sequence[Document], pages: Sequence[Scored]) -> list[Selection]:
-    """Rows of all regions on the given pages."""
+def _on_pages(selections: Sequence[Selection], view: VectorView, pages: Sequence[Scored]) -> list[Selection]:
+    """Keep the rows of regions on the given pages."""
     wanted = {(unit.doc_id, unit.page_no) for unit, _ in pages}
     found: list[Selection] = []
-    for part, rows in view.select(docs, None, "region"):
+    for part, rows in selections:
         keep = [
             (view.documents[int(part.doc_indices[row])].doc_id, int(part.page_nos[row])) in wanted
             for row in rows
