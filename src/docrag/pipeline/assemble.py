@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
+from docrag.chat.model import Chats
+from docrag.errors import ConfigError
+from docrag.models.options import RoleOptions
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
@@ -47,3 +51,28 @@ def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Setting
         return [f"the file with id {draft.doc_id[:12]}…" for draft in drafts.read_all(corpus.path)]
 
     return ExtractiveAnswerer(corpus, stage.search, settings.answer, unfinished=unfinished)
+
+
+def lazy_chats(options: RoleOptions | None) -> Callable[[], Chats]:
+    """Return a function that makes the chat models when first called, and gives the same ones ever after.
+
+    It raises `docrag.errors.ConfigError` when none is configured, and as `docrag.models.build.build_chats`.
+    """
+    lock = threading.Lock()
+    made: list[Chats] = []
+
+    def chats() -> Chats:
+        from docrag.models.build import build_chats
+
+        if options is None:
+            raise ConfigError(
+                "no chat model is configured; set models.default, for example"
+                " --set models.default.kind=openai --set models.default.base_url=http://127.0.0.1:8000/v1"
+                " --set models.default.model=NAME"
+            )
+        with lock:
+            if not made:
+                made.append(build_chats(options))
+            return made[0]
+
+    return chats

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from docrag.answer.options import ExtractiveOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
+from docrag.models.options import RoleOptions
 from docrag.pipeline.visual_options import VisualOptions
 from docrag.retrieve.options import RetrievalOptions
 
@@ -19,5 +20,6 @@ class Settings(BaseModel):
     ingest: IngestOptions = IngestOptions()
     embed: TextEncoderOptions = MiniLmOptions()
     visual: VisualOptions | None = None
+    models: RoleOptions | None = None
     retrieval: RetrievalOptions = RetrievalOptions()
     answer: ExtractiveOptions = ExtractiveOptions()

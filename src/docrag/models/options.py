@@ -1,0 +1,215 @@
+"""What the configuration may say about chat models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ── tokens of pictures ───────────────────────────────────────────────────────────────────────────────
+
+
+class AutoImageTokens(_Options):
+    """By the checkpoint or the name of the model; where neither says it, an estimate upwards."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class PatchImageTokens(_Options):
+    """One token for ``merge x merge`` patches of ``patch_px`` pixels: Qwen2-VL to Qwen3-VL, Pixtral."""
+
+    kind: Literal["patches"] = "patches"
+    patch_px: int = Field(default=14, ge=1)
+    merge: int = Field(default=2, ge=1)
+    min_pixels: int = Field(default=56 * 56, ge=1)
+    max_pixels: int = Field(default=1280 * 28 * 28, ge=1, description="as the server has it")
+    n_around: int = Field(default=2, ge=0, description="tokens before and after a picture")
+
+
+class SplitImageTokens(_Options):
+    """A fixed number of tokens for every tile and for the whole: Idefics3 and SmolVLM."""
+
+    kind: Literal["split"] = "split"
+    longest_edge_px: int = Field(default=2048, ge=1)
+    tile_px: int = Field(default=512, ge=1)
+    tokens_per_tile: int = Field(default=64, ge=1)
+
+
+class OpenAiTiles(_Options):
+    """OpenAI's tiles of 512 px in high detail; the defaults are those of gpt-4o."""
+
+    kind: Literal["openai-tiles"] = "openai-tiles"
+    base_tokens: int = Field(default=85, ge=0)
+    tokens_per_tile: int = Field(default=170, ge=1)
+
+
+ImageTokenOptions = Annotated[
+    AutoImageTokens | PatchImageTokens | SplitImageTokens | OpenAiTiles, Field(discriminator="kind")
+]
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PriceOptions(_Options):
+    """US dollars for a million tokens."""
+
+    input_usd: float = Field(ge=0)
+    output_usd: float = Field(ge=0)
+    cached_input_usd: float | None = Field(default=None, ge=0, description="None: as input_usd")
+
+
+class ClientOptions(_Options):
+    """What every kind of model has."""
+
+    context_tokens: int = Field(default=32_768, ge=256, description="prompt and reply together")
+    max_images: int = Field(default=50, ge=0, description="pictures in one call; 0 for a text-only model")
+    max_output_tokens: int = Field(default=1024, ge=1, description="where a call does not say it")
+    timeout_s: float = Field(default=120.0, gt=0, description="of a whole call, repeated tries included")
+    max_tries: int = Field(default=3, ge=1, le=3)
+    image_tokens: ImageTokenOptions = AutoImageTokens()
+    tokenizer: Path | None = Field(
+        default=None, description="a tokenizer.json, or the folder of one; None estimates"
+    )
+    price: PriceOptions | None = None
+
+
+class OpenAiCompatibleOptions(ClientOptions):
+    """A ``POST {base_url}/chat/completions`` endpoint: vLLM, llama.cpp, Ollama, any vendor.
+
+    A key goes only where it is named: by `api_key_env`, the name of a variable, or by `api_key`, which may be
+    ``${VARIABLE}``. Environment variables for proxies are not read.
+    """
+
+    kind: Literal["openai"] = "openai"
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str = Field(min_length=1)
+    api_key_env: str | None = Field(default=None, description="variable that holds the key")
+    api_key: SecretStr | None = None
+    headers: Mapping[str, SecretStr] = Field(
+        default_factory=dict[str, SecretStr], description="sent along, such as a gateway's own key"
+    )
+    temperature: float | None = Field(default=0.0, ge=0, description="None leaves it to the server")
+    seed: int | None = None
+    structured: bool = Field(default=True, description="send JSON schemas; false for servers without them")
+    extra_body: Mapping[str, Any] = Field(
+        default_factory=dict[str, Any], description="more fields of the request, such as chat_template_kwargs"
+    )
+    proxy: str | None = Field(default=None, description="such as http://proxy.example:3128")
+    ca_file: Path | None = Field(default=None, description="certificates to trust besides the usual ones")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", url):
+            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000/v1")
+        if "@" in url.split("/")[2]:
+            raise ValueError("the URL holds a user name or password; give the key as api_key_env")
+        return url.rstrip("/").removesuffix("/chat/completions")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _adds_only(cls, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        own = sorted(body.keys() & {"model", "messages", "stream", "stream_options", "response_format"})
+        if own:
+            raise ValueError(f"cannot set {', '.join(own)}, which docrag sets itself")
+        return body
+
+    @model_validator(mode="after")
+    def _one_key(self) -> OpenAiCompatibleOptions:
+        if self.api_key is not None and self.api_key_env is not None:
+            raise ValueError("api_key and api_key_env are both given; keep one")
+        return self
+
+
+class TransformersChatOptions(ClientOptions):
+    """A vision-language model in this process, loaded by the transformers library."""
+
+    kind: Literal["transformers"] = "transformers"
+    model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
+    revision: str | None = Field(default=None, description="commit, tag or branch on the hub")
+    device: str = Field(default="auto", description='"cpu", "cuda:0", "mps", …')
+    dtype: DType = Field(default="auto", description="bfloat16 on a GPU that has it, else float32")
+    temperature: float = Field(default=0.0, ge=0, description="0 takes the likeliest token every time")
+    max_pixels: int | None = Field(default=None, ge=1, description="limit of Qwen's image processor")
+    download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
+
+
+class LangChainOptions(ClientOptions):
+    """Any LangChain chat model, by the name of its class: ``langchain_openai:ChatOpenAI``.
+
+    Such models often repeat failed requests themselves, so `max_tries` is 1 here.
+    """
+
+    kind: Literal["langchain"] = "langchain"
+    target: str = Field(pattern=r"^[\w.]+:\w+$", description="module:Class, or module:function")
+    arguments: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    secrets: Mapping[str, SecretStr] = Field(
+        default_factory=dict[str, SecretStr],
+        description="arguments that are secret, such as ${OPENAI_API_KEY}",
+    )
+    max_tries: int = Field(default=1, ge=1, le=3)
+
+
+class ScriptedRule(_Options):
+    """`reply` to every conversation in which the regular expression `when` is found."""
+
+    when: str
+    reply: str
+
+    @field_validator("when")
+    @classmethod
+    def _is_pattern(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return pattern
+
+
+class ScriptFile(_Options):
+    """What a script's YAML file holds."""
+
+    replies: tuple[str, ...] = ()
+    rules: tuple[ScriptedRule, ...] = ()
+
+
+class ScriptedOptions(ClientOptions):
+    """Replies that are written down beforehand: for tests and demonstrations.
+
+    `file` is a YAML file with ``replies`` and ``rules`` that come after those given here.
+    """
+
+    kind: Literal["scripted"] = "scripted"
+    replies: tuple[str, ...] = ()
+    rules: tuple[ScriptedRule, ...] = ()
+    file: Path | None = None
+    repeat_last: bool = False
+    chunk_chars: int = Field(default=0, ge=0, description="pieces of the stream; 0 streams a reply whole")
+
+
+ModelOptions = Annotated[
+    LangChainOptions | ScriptedOptions,
+    Field(discriminator="kind"),
+]
+
+
+class RoleOptions(_Options):
+    """A model for everything, and others for single roles, whose options stand alone."""
+
+    default: ModelOptions
+    answer: ModelOptions | None = Field(default=None, description="writes answers")
+    inspect: ModelOptions | None = Field(default=None, description="looks at pages")
+    plan: ModelOptions | None = Field(default=None, description="decides what to do next")
+    judge: ModelOptions | None = Field(default=None, description="judges sufficiency and support")
+    rerank: ModelOptions | None = Field(default=None, description="orders search results")
