@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from docrag.chat.messages import Message
+from docrag.types import Usage
 
 Role = Literal["answer", "inspect", "plan", "judge", "rerank"]
 """What a model is asked for; every role defaults to one model and can have its own."""
@@ -57,6 +58,20 @@ class CallUsage:
     n_cached_tokens: int = 0
     n_images: int = 0
     cost_usd: float | None = None
+
+
+def total_usage(calls: Iterable[CallUsage], *, elapsed_s: float | None = None) -> Usage:
+    """What several calls cost together; `elapsed_s` replaces the sum of their times, which may overlap."""
+    made = tuple(calls)
+    costs = [call.cost_usd for call in made if call.cost_usd is not None]
+    return Usage(
+        elapsed_s=sum(call.elapsed_s for call in made) if elapsed_s is None else elapsed_s,
+        n_model_calls=len(made),
+        n_input_tokens=sum(call.n_input_tokens for call in made),
+        n_output_tokens=sum(call.n_output_tokens for call in made),
+        n_images=sum(call.n_images for call in made),
+        cost_usd=sum(costs) if costs else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from docrag.retrieve.options import (
     UnionOptions,
     WeightedSumOptions,
 )
+from docrag.retrieve.query.plan import Planner
 from docrag.retrieve.reference_boost import ReferenceBoost
 from docrag.retrieve.stage import RetrievalStage
 
@@ -39,10 +40,12 @@ def build_retrieval_stage(
     *,
     visual: Retriever | None = None,
     late_interaction: LateInteraction | None = None,
+    planners: Sequence[Planner] = (),
 ) -> RetrievalStage:
     """Assemble the stage that `options` describe; without an encoder, the stage without "dense".
 
-    `visual` is what the name "visual" stands for, `late_interaction` what it compares.
+    `visual` is what the name "visual" stands for, `late_interaction` what it compares. `planners` decide what
+    is searched for.
 
     Raises
     ------
@@ -77,6 +80,7 @@ def build_retrieval_stage(
         corpus,
         retrievers,
         fusion,
+        planners=planners,
         refiners=_refiners(options, retrievers, late_interaction),
         boosts=[(boost, weight) for boost, weight in boosts if weight > 0],
         retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,

@@ -10,6 +10,7 @@ from docrag.retrieve.cutoff.options import CutoffOptions
 from docrag.retrieve.fusion.dempster_shafer import Absent, Prior, Scale
 from docrag.retrieve.fusion.guided_query import Target
 from docrag.retrieve.fusion.normalise import Statistics
+from docrag.retrieve.query.options import QueryOptions
 
 
 class _Options(BaseModel):
@@ -84,6 +85,9 @@ class RetrievalOptions(_Options):
     depth: int = Field(default=200, ge=1, description="units that every retriever returns")
     retrievers: tuple[Literal["bm25", "dense", "visual"], ...] = Field(
         default=("bm25", "dense"), min_length=1, description='"visual" needs visual.encoder'
+    )
+    query: QueryOptions = Field(
+        default=QueryOptions(), description="what happens to a question before it is searched for"
     )
     fusion: FusionOptions = WeightedSumOptions()
     guided_query: GuidedQueryOptions | None = Field(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from docrag.chat.model import total_usage
 from docrag.errors import UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.per_document import cap_per_document
 from docrag.retrieve.padding import padded
+from docrag.retrieve.query.merge import merged
+from docrag.retrieve.query.plan import Plan, Planner, SubQuery, plan_for
 from docrag.retrieve.snippets import best_snippet
-from docrag.types import Fused, Hit, Query, Scored, TraceStep
+from docrag.types import Fused, Hit, Query, Scored, TraceStep, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class SearchResult:
     """Hits, best first; every retriever's own ranking; the whole fused ranking; and what each step took.
 
     `rankings` are uncut. `cuts` holds what cut-offs took, ranking by ranking; a unit cut from one retriever's
-    ranking may be a hit by another's.
+    ranking may be a hit by another's. `plan` is what was searched for. `warnings` say what failed and was
+    done without, `usage` what models were paid for it.
     """
 
     query: Query
@@ -31,6 +35,9 @@ class SearchResult:
     fused: tuple[Fused, ...]
     steps: tuple[TraceStep, ...]
     cuts: tuple[Cut, ...] = ()
+    plan: Plan | None = None
+    warnings: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
 
 
 PageOrder = Literal["rank", "document"]
@@ -40,6 +47,8 @@ PageOrder = Literal["rank", "document"]
 class RetrievalStage:
     """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
 
+    `planners` decide first what is searched for: a question may be routed, split or reworded, and a retriever
+    that is given several texts contributes one ranking, merged from theirs.
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
     fusion; `refiners` rerank what it gives, before it is boosted; `cutoff` cuts the boosted ranking before
     `rerankers` see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document` keeps
@@ -54,6 +63,7 @@ class RetrievalStage:
         retrievers: Sequence[Retriever],
         fusion: Fusion,
         *,
+        planners: Sequence[Planner] = (),
         refiners: Sequence[Reranker] = (),
         boosts: Sequence[tuple[Boost, float]] = (),
         rerankers: Sequence[Reranker] = (),
@@ -70,6 +80,7 @@ class RetrievalStage:
         self._corpus = corpus
         self._retrievers = tuple(retrievers)
         self._fusion = fusion
+        self._planners = tuple(planners)
         self._refiners = tuple(refiners)
         self._boosts = tuple(boosts)
         self._rerankers = tuple(rerankers)
@@ -90,11 +101,13 @@ class RetrievalStage:
             raise UsageError(f"k is {k}, expected 1 or more")
         watch = _Watch()
         documents = self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
-        rankings: dict[str, tuple[Scored, ...]] = {}
-        for retriever in self._retrievers:
-            ranking = tuple(retriever.retrieve(query, k=max(k, self._depth))) if query.text.strip() else ()
-            rankings[retriever.name] = ranking
-            watch.record(retriever.name, n_units=len(ranking))
+        plan = plan_for(query, self._planners)
+        if self._planners:
+            watch.record("query plan", searched=[sub.text for sub in plan.queries], notes=list(plan.notes))
+        rankings = self._rankings(query, plan.queries if plan.retrieve else (), watch, k=k)
+        if plan.fallback and not any(rankings.values()):
+            plan = plan.noted("the routes found nothing: searched everything")
+            rankings = self._rankings(query, plan.fallback, watch, k=k)
         kept: dict[str, Sequence[Scored]] = dict(rankings)
         cuts: list[Cut] = []
         if self._retriever_cutoff is not None:
@@ -129,7 +142,33 @@ class RetrievalStage:
         best = fused[:k] if self._page_order == "rank" else in_document_order(fused[:k])
         hits = tuple(self._hit(query, item) for item in best)
         watch.record("snippets", n_units=len(hits))
-        return SearchResult(query, hits, rankings, tuple(fused), watch.steps, tuple(cuts))
+        return SearchResult(
+            query,
+            hits,
+            rankings,
+            tuple(fused),
+            watch.steps,
+            tuple(cuts),
+            plan=plan,
+            warnings=plan.warnings,
+            usage=total_usage(plan.usage),
+        )
+
+    def _rankings(
+        self, query: Query, queries: Sequence[SubQuery], watch: _Watch, *, k: int
+    ) -> dict[str, tuple[Scored, ...]]:
+        """Return one ranking per retriever that a sub-query is for."""
+        depth = max(k, self._depth)
+        rankings: dict[str, tuple[Scored, ...]] = {}
+        for retriever in self._retrievers:
+            served = [sub for sub in queries if sub.serves(retriever.name)]
+            if not served:
+                continue
+            asked = [sub for sub in served if sub.text.strip()]
+            lists = [(sub, retriever.retrieve(sub.as_query(query), k=depth)) for sub in asked]
+            rankings[retriever.name] = tuple(merged(lists, k=depth))
+            watch.record(retriever.name, n_units=len(rankings[retriever.name]), n_queries=len(lists))
+        return rankings
 
     def _hit(self, query: Query, item: Fused) -> Hit:
         unit = item.unit
@@ -164,7 +203,7 @@ class _Watch:
         self._last_s = time.perf_counter()
         self._steps: list[TraceStep] = []
 
-    def record(self, name: str, **detail: int) -> None:
+    def record(self, name: str, **detail: object) -> None:
         """Close the step that began when the last one was closed."""
         now_s = time.perf_counter()
         self._steps.append(TraceStep(name, now_s - self._last_s, detail))

@@ -1,0 +1,1 @@
+"""What is searched for: a question routed, split and reworded before any retriever sees it."""

@@ -1,0 +1,57 @@
+"""What the configuration may say about the query side."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from docrag.retrieve.query.ensemble import INSTRUCTIONS, Mode
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GateOptions(_Options):
+    """MMKB-RAG's gate: a chat model judges whether documents are needed; needs a model for `plan`."""
+
+    gamma: float = Field(default=0.5, ge=0, le=1, description="retrieve above this probability")
+
+
+class RouteOptions(_Options):
+    """UniversalRAG's routing over paragraphs, tables, figures, pages and documents."""
+
+    router: Literal["rules", "prompted"] = Field(
+        default="rules", description='"rules" needs no model, "prompted" one for `plan`'
+    )
+    threshold: float = Field(default=0.5, ge=0, le=1, description="least confidence of a prompted route")
+    keep_page: bool = Field(default=True, description="search whole pages beside the routes")
+    may_skip: bool = Field(default=False, description='let the route "none" end retrieval')
+
+
+class DecomposeOptions(_Options):
+    """Sub-questions whose rankings are merged; needs a model for `plan`."""
+
+    max_parts: int = Field(default=3, ge=1, le=10)
+
+
+class EnsembleOptions(_Options):
+    """GenQREnsemble: keywords from several instructions; needs a model for `plan`."""
+
+    mode: Mode = Field(default="concatenate", description='"fuse" merges one ranking per list of keywords')
+    n_instructions: int = Field(default=5, ge=1, le=len(INSTRUCTIONS))
+    retrievers: tuple[str, ...] = Field(
+        default=("bm25",), min_length=1, description="long queries blur dense and visual retrieval"
+    )
+    n_parallel: int = Field(default=4, ge=1, description="calls at a time")
+
+
+class QueryOptions(_Options):
+    """What happens to a question before it is searched for, in this order; nothing by default."""
+
+    gate: GateOptions | None = None
+    route: RouteOptions | None = None
+    decompose: DecomposeOptions | None = None
+    ensemble: EnsembleOptions | None = None
+    timeout_s: float = Field(default=30.0, gt=0, description="for each call of a model")
