@@ -22,7 +22,7 @@ ROWS = (
     ("protocols",),
     ("ingest", "store", "embed", "models", "retrieve", "answer", "evaluation"),
     ("agents",),  # answerers, too: they share evidence, citations and trace with those of one pass
-    ("pipeline", "report"),
+    ("pipeline", "results", "runs", "report"),
     ("config",),
     ("cli", "serve", "integrations"),
 )

@@ -346,7 +346,7 @@ def test_a_hit_without_words_gets_the_box_of_what_matched(indexed: Path, tmp_pat
         result = rag.search("blue", k=5)
         (hit,) = [hit for hit in result.hits if (hit.doc, hit.page_no) == ("b.pdf", 1)]
         # Its square is the lower right quarter of a page of 400 points; no word of the page is asked for.
-        (box,) = rag._visual_retriever().locate(result.query, hit.unit)
+        (box,) = rag._parts.visual_retriever().locate(result.query, hit.unit)
         assert np.abs(np.array(box) - (200, 200, 400, 400)).max() <= 50
         assert hit.snippet_boxes
         rag.write_search_report(result, tmp_path / "found.html")

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from docrag.errors import ConfigError, DocragError, IndexMissing
+from docrag.chat.events import SILENCE, Event, Listener
+from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.pipeline import location
+from docrag.pipeline.background import Hearer, events_of, events_of_async, in_thread
+from docrag.pipeline.conversation import Conversation, Rewrite
+from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
 from docrag.types import Answer, Document, Query, Scope, Unit
 
 if TYPE_CHECKING:
-    from docrag.ingest.events import Event
+    from docrag.ingest.events import Event as IndexEvent
     from docrag.ingest.report import IndexReport
     from docrag.pipeline.visual_index import VisualProgress, VisualReport
-    from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
-    from docrag.retrieve.stage import RetrievalStage, SearchResult
-    from docrag.retrieve.visual.retriever import VisualRetriever
+    from docrag.results.shown import ShownAnswer, ShownSearch
+    from docrag.retrieve.stage import SearchResult
     from docrag.store.reader import IndexReader
 
 StrPath = str | os.PathLike[str]
 EVERYTHING = Scope()
 
 
-def _ignore(_event: Event) -> None:
+def _ignore(_event: IndexEvent) -> None:
     """Tell nobody."""
 
 
@@ -46,24 +48,23 @@ class DocRAG:
     """Question answering over one index; `DocRAG.open` makes one.
 
     Parts are loaded when first needed: listing documents loads no encoder. Searching and asking may be done
-    from several threads. Indexing moves this object on to the new state of the index.
+    from several threads, also while one of them indexes: they see the state before, and from then on the new
+    one. `stream` and `astream` give the events of an answer as they come. The methods that begin with "a" are
+    for event loops; cancelling the task that awaits one calls off what it does.
 
     Examples
     --------
     >>> with DocRAG.open("reports") as rag:  # doctest: +SKIP
     ...     rag.index()
-    ...     print(rag.ask("What was the revenue in 2023?").text)
+    ...     print(rag.ask("What was the revenue in 2023?"))
     """
 
     def __init__(self, index_dir: Path, paths: Sequence[Path] = (), settings: Settings | None = None) -> None:
         self.index_dir = index_dir
         self.settings = settings if settings is not None else Settings()
         self._paths = tuple(paths)
-        self._lock = threading.RLock()
-        self._reader: IndexReader | None = None
-        self._search: RetrievalStage | None = None
-        self._visual: VisualRetriever | None = None
-        self._answerer: Answerer | None = None
+        self._writing = threading.Lock()
+        self._parts = Parts(index_dir, self.settings)
 
     @classmethod
     def open(cls, *paths: StrPath, index: StrPath | None = None, settings: Settings | None = None) -> DocRAG:
@@ -86,12 +87,17 @@ class DocRAG:
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> DocRAG:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Forget what was loaded; the object opens again when it is used again."""
-        with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-            self._reader = self._search = self._answerer = self._visual = None
+        """Forget what was loaded and close connections; the object opens again when it is used again."""
+        self._parts.close()
 
     # ── indexing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -106,7 +112,7 @@ class DocRAG:
         *,
         password: str | None = None,
         force: bool = False,
-        on_event: Callable[[Event], None] = _ignore,
+        on_event: Callable[[IndexEvent], None] = _ignore,
     ) -> IndexReport:
         """Bring the index in line with `paths` (default: what was opened), reading only what changed.
 
@@ -136,8 +142,8 @@ class DocRAG:
         if not (found.files or found.unusable or manifest.exists(self.index_dir)):
             names = ", ".join(map(str, asked))
             raise DocragError(f"{names}: no PDF found; name a folder that holds some, or PDF files")
-        embedder = self._embedder
-        with self._lock:
+        embedder = self._parts.embedder
+        with self._writing:
             with IndexWriter(
                 self.index_dir,
                 owner="docrag index",
@@ -157,7 +163,7 @@ class DocRAG:
                 fingerprint = self.settings.ingest.fingerprint()
                 unchanged = [f.doc for f in report.files if f.status == "unchanged" and not f.reason]
                 n_otherwise = sum(writer.fingerprint(doc) != fingerprint for doc in unchanged)
-            self.close()
+            self._parts.forget()
         return replace(report, n_read_otherwise=n_otherwise)
 
     def index_visual(
@@ -187,8 +193,8 @@ class DocRAG:
             raise ConfigError("no page encoder is configured; set visual.encoder, or use a preset that does")
         if folder is None:
             raise DocragError(f"{self.index_dir}: no folder is known for this index; run docrag index first")
-        embedder = self._page_embedder
-        with self._lock:
+        embedder = self._parts.page_embedder
+        with self._writing:
             report = index_visually(
                 self.corpus,
                 options,
@@ -201,34 +207,28 @@ class DocRAG:
             )
             if compact:
                 compact_vectors(self.corpus, options, embedder)
-            self.close()
+            self._parts.forget()
         return report
 
-    @cached_property
-    def _page_embedder(self) -> PageEmbedder:
-        from docrag.embed.visual.build import build_page_embedder
+    async def aindex(
+        self,
+        paths: Sequence[StrPath] | None = None,
+        *,
+        password: str | None = None,
+        force: bool = False,
+        on_event: Callable[[IndexEvent], None] = _ignore,
+    ) -> IndexReport:
+        """`index` for an event loop; `on_event` is called from another thread. What was committed stays."""
 
-        if self.settings.visual is None:
-            raise ConfigError("no page encoder is configured; set visual.encoder, or use a preset that does")
-        return build_page_embedder(self.settings.visual.encoder)
+        def work(cancel: threading.Event) -> IndexReport:
+            def hear(event: IndexEvent) -> None:
+                if cancel.is_set():
+                    raise Cancelled("indexing was called off; running it again continues")
+                on_event(event)
 
-    def _visual_retriever(self) -> VisualRetriever:
-        """The retriever over visual vectors; raises `docrag.errors.ConfigError` without a page encoder."""
-        from docrag.pipeline.visual import build_visual_retriever
+            return self.index(paths, password=password, force=force, on_event=hear)
 
-        with self._lock:
-            if self._visual is None:
-                embedder = self._page_embedder
-                options = self.settings.visual
-                if options is None:
-                    raise ConfigError("no page encoder is configured; set visual.encoder")
-                self._visual = build_visual_retriever(self.corpus, options, embedder)
-            return self._visual
-
-    @property
-    def _looks(self) -> bool:
-        """Whether searches use what pages look like."""
-        return self.settings.visual is not None and "visual" in self.settings.retrieval.retrievers
+        return await in_thread(work)
 
     def write_search_report(
         self, result: SearchResult, path: StrPath, *, password: str | None = None
@@ -241,7 +241,7 @@ class DocRAG:
             Path(path),
             corpus=self.corpus,
             folder=self.folder,
-            visual=self._visual_retriever() if self._looks else None,
+            visual=self._parts.visual_retriever() if self._parts.looks else None,
             notices=self.notices(),
             password=password,
         )
@@ -255,29 +255,12 @@ class DocRAG:
         notice = coverage_notice(self.corpus)
         return [notice] if notice else []
 
-    @cached_property
-    def _embedder(self) -> TextEmbedder | None:
-        from docrag.embed.build import build_text_embedder
-
-        return build_text_embedder(self.settings.embed)
-
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def corpus(self) -> IndexReader:
         """The committed state of the index; raises `docrag.errors.IndexMissing` when there is none."""
-        from docrag.store import manifest
-        from docrag.store.reader import IndexReader
-
-        with self._lock:
-            if self._reader is None:
-                if not manifest.exists(self.index_dir):
-                    raise IndexMissing(
-                        f"{self.index_dir}: no index here; make one with: docrag index FOLDER"
-                        " (or name an index with --index DIR)"
-                    )
-                self._reader = IndexReader(self.index_dir)
-            return self._reader
+        return self._parts.corpus
 
     def documents(self) -> Sequence[Document]:
         """All documents of the index, sorted by name."""
@@ -285,13 +268,54 @@ class DocRAG:
 
     def search(
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
-    ) -> SearchResult:
+    ) -> ShownSearch:
         """Return the best `k` pages or regions for a query, with every retriever's ranks and scores."""
-        return self._stage().search(Query(_encodable(query), unit, scope), k=k)
+        from docrag.results.shown import ShownSearch
 
-    def ask(self, question: str, *, scope: Scope = EVERYTHING) -> Answer:
-        """Answer with verified citations, or abstain with a reason."""
-        return self._answering().answer(Query(_encodable(question), scope=scope))
+        corpus, files = self._parts.corpus, self._parts.files
+        result = self._parts.stage().search(Query(_encodable(query), unit, scope), k=k)
+        return ShownSearch.of(result, corpus, files)
+
+    async def asearch(
+        self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
+    ) -> ShownSearch:
+        """`search` for an event loop."""
+        return await in_thread(lambda _cancel: self.search(query, k=k, unit=unit, scope=scope))
+
+    def ask(self, question: str, *, scope: Scope = EVERYTHING, listener: Listener = SILENCE) -> ShownAnswer:
+        """Answer with verified citations, or abstain with a reason.
+
+        `listener` hears steps and tokens, from this thread; when it calls the run off,
+        `docrag.errors.Cancelled` is raised.
+        """
+        from docrag.results.shown import ShownAnswer
+
+        files = self._parts.files
+        answer = self._parts.answerer().answer(Query(_encodable(question), scope=scope), listener=listener)
+        return ShownAnswer.of(answer, files)
+
+    def stream(self, question: str, *, scope: Scope = EVERYTHING) -> Generator[Event]:
+        """Yield steps and pieces of the answer as they come, and last the `AnswerEvent` with the answer.
+
+        Closing the generator calls the run off; no thread is left.
+        """
+        return events_of(lambda listener: self.ask(question, scope=scope, listener=listener))
+
+    def astream(self, question: str, *, scope: Scope = EVERYTHING) -> AsyncGenerator[Event]:
+        """`stream` for an event loop."""
+        return events_of_async(lambda listener: self.ask(question, scope=scope, listener=listener))
+
+    async def aask(self, question: str, *, scope: Scope = EVERYTHING) -> ShownAnswer:
+        """`ask` for an event loop."""
+
+        def work(cancel: threading.Event) -> ShownAnswer:
+            return self.ask(question, scope=scope, listener=Hearer(lambda _event: None, cancel))
+
+        return await in_thread(work)
+
+    def chat(self, *, scope: Scope = EVERYTHING, rewrite: Rewrite | None = None) -> Conversation:
+        """Begin a conversation; `rewrite` makes a follow-up question one that stands on its own."""
+        return Conversation(self.ask, scope=scope, rewrite=rewrite)
 
     def within(self, paths: Sequence[StrPath], scope: Scope = EVERYTHING) -> Scope:
         """`scope`, restricted to the documents below `paths` unless it names documents already."""
@@ -310,26 +334,3 @@ class DocRAG:
         from docrag.pipeline.reporting import write_report
 
         write_report(answer, Path(path), corpus=self.corpus, folder=self.folder, password=password)
-
-    def _stage(self) -> RetrievalStage:
-        from docrag.pipeline.assemble import build_retrieval
-
-        with self._lock:
-            stage = self._search
-            if stage is None:
-                stage = self._search = build_retrieval(
-                    self.corpus,
-                    self._embedder,
-                    self.settings,
-                    visual=self._visual_retriever,
-                )
-            return stage
-
-    def _answering(self) -> Answerer:
-        from docrag.pipeline.assemble import build_answerer
-
-        with self._lock:
-            answerer = self._answerer
-            if answerer is None:
-                answerer = self._answerer = build_answerer(self.corpus, self._stage(), self.settings)
-            return answerer

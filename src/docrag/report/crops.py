@@ -56,12 +56,24 @@ def _widen(start: float, end: float, size_pt: float, min_fraction: float) -> tup
 
 def cut(source: PageSource, citation: Citation) -> Crop:
     """Render the surroundings of a citation's boxes."""
+    return cut_place(source, citation.page_no, citation.boxes, page_size=citation.page_size)
+
+
+def cut_place(
+    source: PageSource,
+    page_no: int,
+    boxes: tuple[Box, ...],
+    *,
+    page_size: tuple[float, float],
+    width_px: int = CROP_WIDTH_PX,
+) -> Crop:
+    """Render the surroundings of `boxes` on a page, `width_px` wide; the whole page when there are none."""
     from PIL import Image
 
-    box = crop_box(citation.boxes, citation.page_size)
-    dpi = CROP_WIDTH_PX / box.width * POINTS_PER_INCH
+    box = crop_box(boxes, page_size)
+    dpi = width_px / box.width * POINTS_PER_INCH
     buffer = io.BytesIO()
-    Image.fromarray(source.render(citation.page_no, dpi=dpi, clip=box)).save(
+    Image.fromarray(source.render(page_no, dpi=dpi, clip=box)).save(
         buffer, "JPEG", quality=JPEG_QUALITY, optimize=True
     )
-    return Crop(buffer.getvalue(), box, citation.boxes)
+    return Crop(buffer.getvalue(), box, boxes)
