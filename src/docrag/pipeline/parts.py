@@ -1,0 +1,145 @@
+"""The parts that read one index, loaded when first needed and shared by all threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docrag.errors import ConfigError, IndexMissing
+from docrag.pipeline import location
+from docrag.pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
+    from docrag.results.files import PageFiles
+    from docrag.retrieve.stage import RetrievalStage
+    from docrag.retrieve.visual.retriever import VisualRetriever
+    from docrag.store.reader import IndexReader
+
+_NO_PAGE_ENCODER = "no page encoder is configured; set visual.encoder, or use a preset that does"
+
+
+class Parts:
+    """Reader, encoders, retrieval and answerer of the index in `index_dir`.
+
+    `forget` lets go of what belongs to one state of the index; encoders stay loaded until `close`.
+    """
+
+    def __init__(self, index_dir: Path, settings: Settings) -> None:
+        self.index_dir = index_dir
+        self.settings = settings
+        self._lock = threading.RLock()
+        self._embedder: tuple[TextEmbedder | None] | None = None  # empty until it is loaded
+        self._page_embedder: PageEmbedder | None = None
+        self._reader: IndexReader | None = None
+        self._files: PageFiles | None = None
+        self._stage: RetrievalStage | None = None
+        self._visual: VisualRetriever | None = None
+        self._answerer: Answerer | None = None
+
+    def forget(self) -> None:
+        """Let go of the state of the index that was read; what runs on it still ends well."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = self._files = self._stage = self._answerer = self._visual = None
+
+    def close(self) -> None:
+        """Forget everything, encoders included."""
+        with self._lock:
+            self.forget()
+            encoders = (*(self._embedder or ()), self._page_embedder)
+            self._embedder = self._page_embedder = None
+        for encoder in encoders:
+            close: Callable[[], None] | None = getattr(encoder, "close", None)  # those with connections
+            if close is not None:
+                close()
+
+    @property
+    def embedder(self) -> TextEmbedder | None:
+        """The text encoder, None when none is configured."""
+        from docrag.embed.build import build_text_embedder
+
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = (build_text_embedder(self.settings.embed),)
+            return self._embedder[0]
+
+    @property
+    def page_embedder(self) -> PageEmbedder:
+        """The page encoder; raises `docrag.errors.ConfigError` when none is configured."""
+        from docrag.embed.visual.build import build_page_embedder
+
+        with self._lock:
+            if self._page_embedder is None:
+                if self.settings.visual is None:
+                    raise ConfigError(_NO_PAGE_ENCODER)
+                self._page_embedder = build_page_embedder(self.settings.visual.encoder)
+            return self._page_embedder
+
+    @property
+    def corpus(self) -> IndexReader:
+        """The committed state of the index; raises `docrag.errors.IndexMissing` when there is none."""
+        from docrag.store import manifest
+        from docrag.store.reader import IndexReader
+
+        with self._lock:
+            if self._reader is None:
+                if not manifest.exists(self.index_dir):
+                    raise IndexMissing(
+                        f"{self.index_dir}: no index here; make one with: docrag index FOLDER"
+                        " (or name an index with --index DIR)"
+                    )
+                self._reader = IndexReader(self.index_dir)
+            return self._reader
+
+    @property
+    def files(self) -> PageFiles:
+        """The files of the index's documents, for pictures of their pages."""
+        from docrag.results.files import PageFiles
+
+        with self._lock:
+            if self._files is None:
+                self._files = PageFiles(self.corpus.documents(), location.folder_of(self.index_dir))
+            return self._files
+
+    def visual_retriever(self) -> VisualRetriever:
+        """The retriever over visual vectors; raises `docrag.errors.ConfigError` without a page encoder."""
+        from docrag.pipeline.visual import build_visual_retriever
+
+        with self._lock:
+            if self._visual is None:
+                options = self.settings.visual
+                if options is None:
+                    raise ConfigError(_NO_PAGE_ENCODER)
+                self._visual = build_visual_retriever(self.corpus, options, self.page_embedder)
+            return self._visual
+
+    @property
+    def looks(self) -> bool:
+        """Whether searches use what pages look like."""
+        return self.settings.visual is not None and "visual" in self.settings.retrieval.retrievers
+
+    def stage(self) -> RetrievalStage:
+        """The retrieval stage as configured."""
+        from docrag.pipeline.assemble import build_retrieval
+
+        with self._lock:
+            stage = self._stage
+            if stage is None:
+                stage = self._stage = build_retrieval(
+                    self.corpus, self.embedder, self.settings, visual=self.visual_retriever
+                )
+            return stage
+
+    def answerer(self) -> Answerer:
+        """The answerer as configured."""
+        from docrag.pipeline.assemble import build_answerer
+
+        with self._lock:
+            answerer = self._answerer
+            if answerer is None:
+                answerer = self._answerer = build_answerer(self.corpus, self.stage(), self.settings)
+            return answerer

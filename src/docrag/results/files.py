@@ -1,0 +1,48 @@
+"""The documents' files, opened only while a picture is cut out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from docrag.errors import IngestError
+from docrag.geometry import Box
+from docrag.ingest.names import document_path
+from docrag.report.crops import Crop, cut_place
+from docrag.types import Document
+
+NOTEBOOK_WIDTH_PX = 900
+"""Wide enough for a notebook's column on a sharp screen; a crop takes some 30 to 80 KB."""
+
+
+class PageFiles:
+    """Files of the documents of one state of an index, below `folder`; holds none of them open."""
+
+    def __init__(self, documents: Sequence[Document], folder: Path | None) -> None:
+        self._documents = {document.doc_id: document for document in documents}
+        self._folder = folder
+
+    def uri(self, doc_id: str, page_no: int) -> str | None:
+        """Return ``file:///…/report.pdf#page=3``, None when the folder of the index is not known."""
+        document = self._documents.get(doc_id)
+        if document is None or self._folder is None:
+            return None
+        return f"{document_path(document.doc, self._folder).absolute().as_uri()}#page={page_no}"
+
+    def crop(
+        self, doc_id: str, page_no: int, boxes: tuple[Box, ...], *, page_size: tuple[float, float]
+    ) -> Crop:
+        """Picture of the surroundings of `boxes`.
+
+        Raises `docrag.errors.IngestError` when the file is gone, has changed, or cannot be drawn.
+        """
+        from docrag.pipeline.reporting import open_document
+
+        document = self._documents.get(doc_id)
+        if document is None:
+            raise IngestError("io_error", f"the document {doc_id} is not in the index any more")
+        source = open_document(document, self._folder, None)
+        try:
+            return cut_place(source, page_no, boxes, page_size=page_size, width_px=NOTEBOOK_WIDTH_PX)
+        finally:
+            source.close()
