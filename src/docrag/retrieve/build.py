@@ -70,6 +70,11 @@ def build_retrieval_stage(
             f"retrieval.retrievers is {list(options.retrievers)}, but no text encoder is configured; "
             f"set embed.kind, or add bm25"
         )
+    if options.references == "filter" and options.reference_weight == 0:
+        raise ConfigError(
+            "retrieval.references=filter keeps what references lift, and retrieval.reference_weight is 0; "
+            "set a weight above 0"
+        )
     fusion = build_fusion(options.fusion, configured=options.retrievers)
     boosts: list[tuple[Boost, float]] = [
         (CascadeBoost(retrievers, fusion, depth=options.depth), options.cascade_weight),
@@ -83,6 +88,7 @@ def build_retrieval_stage(
         planners=planners,
         refiners=_refiners(options, retrievers, late_interaction),
         boosts=[(boost, weight) for boost, weight in boosts if weight > 0],
+        only_named=options.references == "filter",
         retriever_cutoff=options.retriever_cutoff.build() if options.retriever_cutoff else None,
         cutoff=options.cutoff.build() if options.cutoff else None,
         pad_to=options.pad_to,

@@ -115,6 +115,9 @@ class RetrievalOptions(_Options):
         ge=0,
         description="how far a named page rises, in deviations of the best scores; 0 is off",
     )
+    references: Literal["boost", "filter"] = Field(
+        default="boost", description='"filter" keeps nothing but the named pages, where there are such'
+    )
     cascade_weight: float = Field(
         default=0.0,
         ge=0,

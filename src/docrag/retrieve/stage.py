@@ -13,6 +13,7 @@ from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.per_document import cap_per_document
+from docrag.retrieve.named_only import named_only
 from docrag.retrieve.padding import padded
 from docrag.retrieve.query.merge import merged
 from docrag.retrieve.query.plan import Plan, Planner, SubQuery, plan_for
@@ -50,7 +51,8 @@ class RetrievalStage:
     `planners` decide first what is searched for: a question may be routed, split or reworded, and a retriever
     that is given several texts contributes one ranking, merged from theirs.
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
-    fusion; `refiners` rerank what it gives, before it is boosted; `cutoff` cuts the boosted ranking before
+    fusion; `refiners` rerank what it gives, before it is boosted; `only_named` then keeps what the question
+    names, where it names pages that are there; `cutoff` cuts the boosted ranking before
     `rerankers` see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document` keeps
     one document from filling the result of a search over several, and `page_order` decides how the best `k`
     are shown. The stage is made once per index and used for many queries, from several threads if its parts
@@ -67,6 +69,7 @@ class RetrievalStage:
         refiners: Sequence[Reranker] = (),
         boosts: Sequence[tuple[Boost, float]] = (),
         rerankers: Sequence[Reranker] = (),
+        only_named: bool = False,
         retriever_cutoff: Cutoff | None = None,
         cutoff: Cutoff | None = None,
         pad_to: Sequence[int] = (),
@@ -84,6 +87,7 @@ class RetrievalStage:
         self._refiners = tuple(refiners)
         self._boosts = tuple(boosts)
         self._rerankers = tuple(rerankers)
+        self._only_named = only_named
         self._retriever_cutoff = retriever_cutoff
         self._cutoff = cutoff
         self._pad_to = tuple(pad_to)
@@ -124,6 +128,10 @@ class RetrievalStage:
             lifts = boost.lift(query, fused)
             fused = boosted(fused, lifts, name=boost.name, weight=weight)
             watch.record(boost.name, n_units=len(lifts))
+        if self._only_named:
+            fused, cut = named_only(fused)
+            cuts += cut
+            watch.record("named only", n_cut=len(cut))
         if self._cutoff is not None:
             fused, cut = cut_ranking("fusion", fused, self._cutoff)
             cuts += cut
