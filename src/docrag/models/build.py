@@ -13,6 +13,7 @@ from docrag.errors import ConfigError
 from docrag.models.options import (
     LangChainOptions,
     ModelOptions,
+    OpenAiCompatibleOptions,
     RoleOptions,
     ScriptedOptions,
     ScriptFile,
@@ -70,6 +71,10 @@ def build_chat(options: ModelOptions) -> Chat:
 def _model(options: ModelOptions) -> tuple[BaseChatModel, str]:
     """The model itself, and what messages call it."""
     match options:
+        case OpenAiCompatibleOptions():
+            from docrag.models.openai_compatible import OpenAiCompatibleChatModel
+
+            return OpenAiCompatibleChatModel(options=options), options.model
         case LangChainOptions():
             from docrag.models.langchain_model import load_langchain_model
 

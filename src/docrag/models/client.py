@@ -112,10 +112,9 @@ class ModelChat:
                     raise
                 self.limits = replace(self.limits, max_images=0)
                 messages = self._drop_images(messages, notes)
-            except FeatureRefused as refused:
+            except FeatureRefused:
                 if n_tries == MAX_TRIES:
                     raise
-                notes.append(refused.note)
             except TransientFault as fault:
                 n_faults += 1
                 if n_tries == MAX_TRIES or n_faults == self._max_tries:

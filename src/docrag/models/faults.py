@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from docrag.errors import ContextOverflow, DocragError, ModelError, ModelUnavailable
 
@@ -21,11 +25,7 @@ class TransientFault(ModelUnavailable):
 
 
 class FeatureRefused(ModelError):
-    """The server does not take a part of a request, which is left out from now on. `note` says so."""
-
-    def __init__(self, message: str, *, note: str) -> None:
-        super().__init__(message)
-        self.note = note
+    """The server does not take a part of a request; the model leaves it out from now on, and says so."""
 
 
 class ImagesRefused(ModelError):
@@ -115,3 +115,19 @@ def shortened(detail: str) -> str:
 def without_keys(text: str) -> str:
     """`text` with everything masked that looks like a key; some libraries put it into their messages."""
     return re.sub(r"\b(sk|pk|key|AIza|Bearer)([-_ ])?[\w*.-]{8,}", r"\1…", text)
+
+
+def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for, in seconds or as a date; None without a usable one."""
+    said = headers.get("retry-after", "").strip()
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(said)
+        except ValueError:
+            return None
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -199,7 +199,7 @@ class ScriptedOptions(ClientOptions):
 
 
 ModelOptions = Annotated[
-    LangChainOptions | ScriptedOptions,
+    OpenAiCompatibleOptions | LangChainOptions | ScriptedOptions,
     Field(discriminator="kind"),
 ]
 
