@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.chat.model import Chats
+from docrag.embed.build import build_text_embedder
 from docrag.errors import ConfigError
 from docrag.models.options import RoleOptions
+from docrag.pipeline.custom import CustomOptions, make_custom
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
@@ -39,13 +41,35 @@ def build_retrieval(
         from docrag.pipeline.visual import open_vectors
 
         late_interaction = LateInteraction(seen.encode, open_vectors(corpus))
+    custom = settings.custom
     return build_retrieval_stage(
-        corpus, embedder, settings.retrieval, visual=seen, late_interaction=late_interaction
+        corpus,
+        embedder,
+        settings.retrieval,
+        visual=seen,
+        late_interaction=late_interaction,
+        more_retrievers=[
+            make_custom(options, corpus, setting=f"custom.retrievers[{i}]", method="retrieve")
+            for i, options in enumerate(custom.retrievers)
+        ],
+        more_rerankers=[
+            make_custom(options, corpus, setting=f"custom.rerankers[{i}]", method="rerank")
+            for i, options in enumerate(custom.rerankers)
+        ],
     )
+
+
+def build_encoder(settings: Settings) -> TextEmbedder | None:
+    """Return the text encoder that `settings` describe, None for none."""
+    if isinstance(settings.embed, CustomOptions):
+        return make_custom(settings.embed, setting="embed", method="embed_queries")
+    return build_text_embedder(settings.embed)
 
 
 def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:
     """Return the answerer that `settings` describe; files whose indexing was interrupted count as unread."""
+    if isinstance(settings.answer, CustomOptions):
+        return make_custom(settings.answer, corpus, stage.search, setting="answer", method="answer")
 
     def unfinished() -> list[str]:
         return [f"the file with id {draft.doc_id[:12]}…" for draft in drafts.read_all(corpus.path)]

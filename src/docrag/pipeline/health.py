@@ -70,12 +70,12 @@ def _packages() -> Iterator[Check]:
 
 def _encoder(settings: Settings) -> Check:
     """Load the text encoder; a packaged one has its checksums verified on the way."""
-    from docrag.embed.build import build_text_embedder
+    from docrag.pipeline.assemble import build_encoder
 
     if settings.embed.kind == "none":
         return Check("text encoder", "note", "none configured: BM25 alone")
     try:
-        embedder = build_text_embedder(settings.embed)
+        embedder = build_encoder(settings)
     except DocragError as error:
         mend = "pip install --force-reinstall the package named, or use --set embed.kind=none"
         return Check("text encoder", "problem", str(error), mend)

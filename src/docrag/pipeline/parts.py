@@ -60,11 +60,11 @@ class Parts:
     @property
     def embedder(self) -> TextEmbedder | None:
         """The text encoder, None when none is configured."""
-        from docrag.embed.build import build_text_embedder
+        from docrag.pipeline.assemble import build_encoder
 
         with self._lock:
             if self._embedder is None:
-                self._embedder = (build_text_embedder(self.settings.embed),)
+                self._embedder = (build_encoder(self.settings),)
             return self._embedder[0]
 
     @property

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.answer.options import ExtractiveOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
 from docrag.models.options import RoleOptions
+from docrag.pipeline.custom import CustomOptions, CustomParts
 from docrag.pipeline.visual_options import VisualOptions
 from docrag.retrieve.options import RetrievalOptions
 
 
 class Settings(BaseModel):
-    """Everything that can be configured."""
+    """Everything that can be configured.
+
+    A `CustomOptions` names code of your own: for ``embed`` a function that returns a
+    `docrag.protocols.TextEmbedder`; for ``answer`` one that is called with the index
+    (`docrag.protocols.Corpus`) and the search (a query and ``k=`` to a result with hits), and returns a
+    `docrag.protocols.Answerer`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ingest: IngestOptions = IngestOptions()
-    embed: TextEncoderOptions = MiniLmOptions()
+    embed: Annotated[TextEncoderOptions | CustomOptions, Field(discriminator="kind")] = MiniLmOptions()
     visual: VisualOptions | None = None
     models: RoleOptions | None = None
     retrieval: RetrievalOptions = RetrievalOptions()
-    answer: ExtractiveOptions = ExtractiveOptions()
+    answer: Annotated[ExtractiveOptions | CustomOptions, Field(discriminator="kind")] = ExtractiveOptions()
+    custom: CustomParts = CustomParts()

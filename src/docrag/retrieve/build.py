@@ -41,11 +41,13 @@ def build_retrieval_stage(
     visual: Retriever | None = None,
     late_interaction: LateInteraction | None = None,
     planners: Sequence[Planner] = (),
+    more_retrievers: Sequence[Retriever] = (),
+    more_rerankers: Sequence[Reranker] = (),
 ) -> RetrievalStage:
     """Assemble the stage that `options` describe; without an encoder, the stage without "dense".
 
     `visual` is what the name "visual" stands for, `late_interaction` what it compares. `planners` decide what
-    is searched for.
+    is searched for. `more_retrievers` and `more_rerankers` come after those that `options` name.
 
     Raises
     ------
@@ -65,6 +67,7 @@ def build_retrieval_stage(
             retrievers.append(DenseRetriever(corpus, embedder))
         else:
             _log.info("no text encoder is configured: retrieval by words alone")
+    retrievers += more_retrievers
     if not retrievers:
         raise ConfigError(
             f"retrieval.retrievers is {list(options.retrievers)}, but no text encoder is configured; "
@@ -75,7 +78,10 @@ def build_retrieval_stage(
             "retrieval.references=filter keeps what references lift, and retrieval.reference_weight is 0; "
             "set a weight above 0"
         )
-    fusion = build_fusion(options.fusion, configured=options.retrievers)
+    fusion = build_fusion(
+        options.fusion,
+        configured=(*options.retrievers, *(retriever.name for retriever in more_retrievers)),
+    )
     boosts: list[tuple[Boost, float]] = [
         (CascadeBoost(retrievers, fusion, depth=options.depth), options.cascade_weight),
         (NeighbourBoost(corpus), options.neighbour_weight),
@@ -95,6 +101,7 @@ def build_retrieval_stage(
         max_per_document=options.max_per_document,
         page_order=options.page_order,
         depth=options.depth,
+        rerankers=more_rerankers,
     )
 
 
