@@ -14,6 +14,7 @@ from tests.retrieve.small_corpus import unit
 
 from docrag.protocols import Cutoff, Kept
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
+from docrag.retrieve.cutoff.adaptive import AdaptiveCutoff
 from docrag.retrieve.cutoff.fixed import FixedCutoff
 from docrag.retrieve.cutoff.gaussian_mixture import GaussianMixtureCutoff, fit_two_gaussians
 from docrag.retrieve.cutoff.largest_gap import LargestGapCutoff
@@ -25,6 +26,7 @@ from docrag.types import Scored
 CUTOFFS: dict[str, Cutoff] = {
     "fixed": FixedCutoff(4),
     "threshold": ThresholdCutoff(0.5),
+    "adaptive": AdaptiveCutoff(0.5, max_kept=4),
     "relative": RelativeCutoff(0.5, max_kept=4),
     "largest-gap": LargestGapCutoff(max_kept=4),
     "gaussian-mixture": GaussianMixtureCutoff(n_in=8, min_kept=2, max_kept=4),
@@ -50,6 +52,15 @@ def test_what_reaches_the_threshold_stays_and_nothing_may():
     assert ThresholdCutoff(0.5).keep(scores(0.9, 0.5, 0.49)) == Kept(2, "scores less than 0.5")
     assert ThresholdCutoff(1).keep(scores(0.9, 0.5)).n == 0
     assert ThresholdCutoff(1, min_kept=1).keep(scores(0.9, 0.5)).n == 1
+
+
+def test_adaptive_keeps_up_to_k_that_score_enough_and_possibly_none():
+    adaptive = AdaptiveCutoff(0.5, max_kept=2)
+    assert adaptive.keep(scores(0.9, 0.5, 0.5)) == Kept(2, "beyond the first 2")
+    assert adaptive.keep(scores(0.9, 0.4, 0.3)) == Kept(1, "scores less than 0.5")
+    assert adaptive.keep(scores(0.4)).n == 0
+    assert AdaptiveCutoff(0.5, max_kept=3, min_kept=2).keep(scores(0.4, 0.3, 0.2)).n == 2
+    assert AdaptiveCutoff(0.5, max_kept=3, min_kept=2).keep(scores(0.4)).n == 1
 
 
 def test_what_is_near_the_best_stays():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from docrag.chat.model import total_usage
+from docrag.chat.model import CallUsage, total_usage
 from docrag.errors import UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
@@ -17,6 +17,8 @@ from docrag.retrieve.named_only import named_only
 from docrag.retrieve.padding import padded
 from docrag.retrieve.query.merge import merged
 from docrag.retrieve.query.plan import Plan, Planner, SubQuery, plan_for
+from docrag.retrieve.rerank.checked import CheckedReranker
+from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.retrieve.snippets import best_snippet
 from docrag.types import Fused, Hit, Query, Scored, TraceStep, Usage
 
@@ -52,11 +54,11 @@ class RetrievalStage:
     that is given several texts contributes one ranking, merged from theirs.
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
     fusion; `refiners` rerank what it gives, before it is boosted; `only_named` then keeps what the question
-    names, where it names pages that are there; `cutoff` cuts the boosted ranking before
-    `rerankers` see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document` keeps
-    one document from filling the result of a search over several, and `page_order` decides how the best `k`
-    are shown. The stage is made once per index and used for many queries, from several threads if its parts
-    allow that.
+    names, where it names pages that are there; `cutoff` cuts the boosted ranking before `rerank_steps`, and
+    then `rerankers`, see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document`
+    keeps one document from filling the result of a search over several, and `page_order` decides how the best
+    `k` are shown. The stage is made once per index and used for many queries, from several threads if its
+    parts allow that.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RetrievalStage:
         planners: Sequence[Planner] = (),
         refiners: Sequence[Reranker] = (),
         boosts: Sequence[tuple[Boost, float]] = (),
+        rerank_steps: Sequence[RerankStep] = (),
         rerankers: Sequence[Reranker] = (),
         only_named: bool = False,
         retriever_cutoff: Cutoff | None = None,
@@ -86,7 +89,7 @@ class RetrievalStage:
         self._planners = tuple(planners)
         self._refiners = tuple(refiners)
         self._boosts = tuple(boosts)
-        self._rerankers = tuple(rerankers)
+        self._rerank_steps = (*rerank_steps, *(CheckedReranker(reranker) for reranker in rerankers))
         self._only_named = only_named
         self._retriever_cutoff = retriever_cutoff
         self._cutoff = cutoff
@@ -136,9 +139,15 @@ class RetrievalStage:
             fused, cut = cut_ranking("fusion", fused, self._cutoff)
             cuts += cut
             watch.record("cut-off", n_cut=len(cut))
-        for reranker in self._rerankers:
-            fused = reranker.rerank(query, fused)
-            watch.record(type(reranker).__name__, n_units=len(fused))
+        warnings = list(plan.warnings)
+        usage: list[CallUsage] = list(plan.usage)
+        for step in self._rerank_steps:
+            reranked = step.rerank(query, fused)
+            fused = list(reranked.ranking)
+            cuts += reranked.cuts
+            warnings += reranked.warnings
+            usage += reranked.usage
+            watch.record(step.name, n_units=len(fused), **reranked.detail)
         if self._pad_to:
             n_cut = len(fused)
             fused = padded(fused, rankings, self._pad_to)
@@ -158,8 +167,8 @@ class RetrievalStage:
             watch.steps,
             tuple(cuts),
             plan=plan,
-            warnings=plan.warnings,
-            usage=total_usage(plan.usage),
+            warnings=tuple(warnings),
+            usage=total_usage(usage),
         )
 
     def _rankings(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from docrag.protocols import Cutoff
+from docrag.retrieve.cutoff.adaptive import AdaptiveCutoff
 from docrag.retrieve.cutoff.fixed import FixedCutoff
 from docrag.retrieve.cutoff.gaussian_mixture import GaussianMixtureCutoff, Select
 from docrag.retrieve.cutoff.largest_gap import LargestGapCutoff
@@ -50,6 +51,25 @@ class ThresholdOptions(_Options):
     def build(self) -> Cutoff:
         """Make the cut-off."""
         return ThresholdCutoff(self.min_score, min_kept=self.min_kept)
+
+
+class AdaptiveOptions(_Options):
+    """Up to `max_kept` that score enough; 0 units may stay."""
+
+    kind: Literal["adaptive"] = "adaptive"
+    min_score: float = Field(default=0.5, allow_inf_nan=False)
+    min_kept: int = Field(default=0, ge=0)
+    max_kept: int = Field(default=5, ge=1)
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if self.min_kept > self.max_kept:
+            raise ValueError(f"min_kept is {self.min_kept}, expected at most max_kept, {self.max_kept}")
+        return self
+
+    def build(self) -> Cutoff:
+        """Make the cut-off."""
+        return AdaptiveCutoff(self.min_score, min_kept=self.min_kept, max_kept=self.max_kept)
 
 
 class RelativeOptions(_Bounded):
@@ -96,6 +116,11 @@ class GaussianMixtureOptions(_Bounded):
 
 
 CutoffOptions = Annotated[
-    FixedOptions | ThresholdOptions | RelativeOptions | LargestGapOptions | GaussianMixtureOptions,
+    FixedOptions
+    | ThresholdOptions
+    | AdaptiveOptions
+    | RelativeOptions
+    | LargestGapOptions
+    | GaussianMixtureOptions,
     Field(discriminator="kind"),
 ]
