@@ -13,7 +13,7 @@ from docrag.config.load import load_settings
 from docrag.errors import ConfigError, MissingExtra
 from docrag.models.build import build_chat, build_chats
 from docrag.models.options import LangChainOptions, RoleOptions, ScriptedOptions
-from docrag.pipeline.assemble import lazy_chats
+from docrag.pipeline.lazy_models import lazy_chats
 
 
 def reply(chats: Any, role: Any) -> str:

@@ -301,7 +301,7 @@ def test_busy_servers_are_tried_again_as_they_ask(make_chat: Make, server: Fault
 def test_a_wait_past_the_deadline_is_not_begun(make_chat: Make, server: FaultServer):
     pauses: list[float] = []
     server.reset(lambda exchange: exchange.send(429, {}, retry_after="60"))
-    with pytest.raises(ModelUnavailable, match="60 s, after the deadline"):
+    with pytest.raises(ModelUnavailable, match="wait 60 s, which is after the deadline"):
         make_chat(pauses).complete([user("?")], Request(timeout_s=5))
     assert (pauses, len(server.bodies)) == ([], 1)
 

@@ -154,14 +154,15 @@ class ModelChat:
         return without_images(messages)
 
     def _wait(self, call: Call, fault: TransientFault, n_faults: int) -> None:
-        # Full jitter below 0.5, 1, … seconds, so that clients do not come back in step.
-        pause_s = fault.retry_after_s
+        pause_s, remaining_s = fault.retry_after_s, call.remaining_s
         if pause_s is None:
+            # Full jitter below 0.5, 1, … seconds, so that clients do not come back in step.
             pause_s = random.uniform(0, 0.5 * 2 ** (n_faults - 1))
-        remaining_s = call.remaining_s
-        if remaining_s is not None and pause_s >= remaining_s:
+            if remaining_s is not None:
+                pause_s = min(pause_s, remaining_s / 2)
+        elif remaining_s is not None and pause_s >= remaining_s:
             raise ModelUnavailable(
-                f"{fault}; the next try would be in {pause_s:.3g} s, after the deadline (timeout_s)"
+                f"{fault}; it asks to wait {pause_s:.3g} s, which is after the deadline (timeout_s)"
             ) from fault
         self._pause(call, pause_s)
 
