@@ -366,7 +366,7 @@ def test_a_failed_planner_is_a_warning_of_the_search():
 
 def test_options_build_planners_in_their_order():
     options = QueryOptions.model_validate({"ensemble": {}, "decompose": {}, "route": {}, "gate": {}})
-    planners = build_planners(options, chats=Chats(Says()), prompts=PROMPTS)
+    planners = build_planners(options, chats=lambda: Chats(Says()), prompts=PROMPTS)
     assert [planner.name for planner in planners] == ["gate", "route", "decompose", "ensemble"]
     assert build_planners(QueryOptions(), chats=None, prompts=PROMPTS) == []
 

@@ -70,7 +70,7 @@ def ask(
     code = 0
     with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:
         if paths:
-            code = _bring_up_to_date(rag, paths, output, password=password)
+            code = bring_up_to_date(rag, paths, output, password=password)
             scope = rag.within(paths, scope)
         answer = rag.ask(question, scope=scope)
         if html is not None:
@@ -86,7 +86,7 @@ def ask(
     raise typer.Exit(code)
 
 
-def _bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:
+def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:
     """Index what changed and return the exit code; when another process writes, leave that to it."""
     from docrag.errors import IndexLocked
 
@@ -104,10 +104,19 @@ def print_answer(output: Output, answer: Answer) -> None:
     """Print the answer, its numbered citations with quotes, and what was looked at."""
     from rich.text import Text
 
+    from docrag.report.printable import printable
+
+    output.print(Text(printable(answer.text), style="bold"))
+    print_places(output, answer)
+
+
+def print_places(output: Output, answer: Answer) -> None:
+    """Print what stands behind an answer: citations with quotes, why it abstains, what was looked at."""
+    from rich.text import Text
+
     from docrag.report.explain import abstention_text
     from docrag.report.printable import one_line, printable
 
-    output.print(Text(printable(answer.text), style="bold"))
     if answer.abstained:
         output.print(Text(abstention_text(answer)))
     for citation in answer.citations:

@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 from docrag.cli import ask, config, doctor, evaluate, index, ls, search, show
+from docrag.cli.chat.command import chat
 from docrag.cli.output import to_json
 from docrag.errors import DocragError
 from docrag.report.printable import printable
@@ -41,6 +42,7 @@ app.command("search")(search.search)
 app.command("show")(show.show)
 app.command("ls")(ls.ls)
 app.command("doctor")(doctor.doctor)
+app.command("chat")(chat)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(config.app, name="config")
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.chat.model import Chats
+from docrag.chat.prompts import Prompts
 from docrag.embed.build import build_text_embedder
-from docrag.errors import ConfigError
-from docrag.models.options import RoleOptions
 from docrag.pipeline.custom import CustomOptions, make_custom
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.guided_refiner import LateInteraction
+from docrag.retrieve.query.build import build_planners
 from docrag.retrieve.stage import RetrievalStage
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store import drafts
@@ -27,10 +26,13 @@ def build_retrieval(
     settings: Settings,
     *,
     visual: Callable[[], VisualRetriever] | None = None,
+    chats: Callable[[], Chats] | None = None,
+    prompts: Prompts | None = None,
 ) -> RetrievalStage:
     """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's.
 
-    `visual` makes the visual retriever, which is done only when "visual" is among the retrievers.
+    `visual` makes the visual retriever, which is done only when "visual" is among the retrievers; `chats`
+    makes the chat models, None where none is configured.
     """
     if embedder is not None and "dense" in settings.retrieval.retrievers:
         corpus.check_encoder(embedder.identity)
@@ -48,6 +50,9 @@ def build_retrieval(
         settings.retrieval,
         visual=seen,
         late_interaction=late_interaction,
+        planners=build_planners(
+            settings.retrieval.query, chats=chats, prompts=prompts if prompts is not None else Prompts()
+        ),
         more_retrievers=[
             make_custom(options, corpus, setting=f"custom.retrievers[{i}]", method="retrieve")
             for i, options in enumerate(custom.retrievers)
@@ -75,28 +80,3 @@ def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Setting
         return [f"the file with id {draft.doc_id[:12]}…" for draft in drafts.read_all(corpus.path)]
 
     return ExtractiveAnswerer(corpus, stage.search, settings.answer, unfinished=unfinished)
-
-
-def lazy_chats(options: RoleOptions | None) -> Callable[[], Chats]:
-    """Return a function that makes the chat models when first called, and gives the same ones ever after.
-
-    It raises `docrag.errors.ConfigError` when none is configured, and as `docrag.models.build.build_chats`.
-    """
-    lock = threading.Lock()
-    made: list[Chats] = []
-
-    def chats() -> Chats:
-        from docrag.models.build import build_chats
-
-        if options is None:
-            raise ConfigError(
-                "no chat model is configured; set models.default, for example"
-                " --set models.default.kind=openai --set models.default.base_url=http://127.0.0.1:8000/v1"
-                " --set models.default.model=NAME"
-            )
-        with lock:
-            if not made:
-                made.append(build_chats(options))
-            return made[0]
-
-    return chats

@@ -15,15 +15,18 @@ from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.pipeline import location
 from docrag.pipeline.background import Hearer, events_of, events_of_async, in_thread
 from docrag.pipeline.conversation import Conversation, Rewrite
+from docrag.pipeline.conversation import Turn as ConversationTurn
 from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
 from docrag.types import Answer, Document, Query, Scope, Unit
 
 if TYPE_CHECKING:
+    from docrag.geometry import Box
     from docrag.ingest.events import Event as IndexEvent
     from docrag.ingest.report import IndexReport
     from docrag.pipeline.visual_index import VisualProgress, VisualReport
     from docrag.results.shown import ShownAnswer, ShownSearch
+    from docrag.retrieve.query.follow_up import FollowUpRewriter
     from docrag.retrieve.stage import SearchResult
     from docrag.store.reader import IndexReader
 
@@ -314,8 +317,22 @@ class DocRAG:
         return await in_thread(work)
 
     def chat(self, *, scope: Scope = EVERYTHING, rewrite: Rewrite | None = None) -> Conversation:
-        """Begin a conversation; `rewrite` makes a follow-up question one that stands on its own."""
-        return Conversation(self.ask, scope=scope, rewrite=rewrite)
+        """Begin a conversation.
+
+        `rewrite` makes a follow-up question one that stands on its own, by default as ``chat.follow_up``
+        says.
+        """
+        return Conversation(self.ask, scope=scope, rewrite=rewrite or self._completed)
+
+    def _completed(self, turns: Sequence[ConversationTurn], question: str) -> str:
+        from docrag.retrieve.query.follow_up import Turn
+
+        history = [Turn(turn.asked, turn.answer.text) for turn in turns]
+        return self.follow_ups().rewrite(history, question).question
+
+    def follow_ups(self) -> FollowUpRewriter:
+        """What completes follow-up questions, as configured."""
+        return self._parts.follow_ups()
 
     def within(self, paths: Sequence[StrPath], scope: Scope = EVERYTHING) -> Scope:
         """`scope`, restricted to the documents below `paths` unless it names documents already."""
@@ -328,6 +345,32 @@ class DocRAG:
             return scope
         names = tuple(file.doc for file in scan([Path(path) for path in paths], root=folder).files)
         return replace(scope, docs=names)
+
+    def write_page(
+        self,
+        doc_id: str,
+        page_no: int,
+        path: StrPath,
+        *,
+        boxes: Sequence[Box] = (),
+        password: str | None = None,
+    ) -> None:
+        """Write the picture of a page as a PNG, with `boxes` (in points) marked.
+
+        Raises
+        ------
+        IngestError
+            The document is not in the index, its file is gone or has changed, or the page cannot be drawn.
+        StorageError
+            The picture cannot be written.
+        """
+        from docrag.errors import IngestError
+        from docrag.pipeline.page_picture import write_page_picture
+
+        document = next((d for d in self.documents() if d.doc_id == doc_id), None)
+        if document is None:
+            raise IngestError("io_error", f"the document {doc_id} is not in the index any more")
+        write_page_picture(document, page_no, Path(path), boxes=boxes, folder=self.folder, password=password)
 
     def write_report(self, answer: Answer, path: StrPath, *, password: str | None = None) -> None:
         """Write one self-contained HTML file about an answer, with pictures of the cited places."""

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 from docrag.errors import ConfigError, IndexMissing
 from docrag.pipeline import location
+from docrag.pipeline.lazy_models import lazy_chats
 from docrag.pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from docrag.chat.model import Chats
+    from docrag.chat.prompts import Prompts
     from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
     from docrag.results.files import PageFiles
+    from docrag.retrieve.query.follow_up import FollowUpRewriter
     from docrag.retrieve.stage import RetrievalStage
     from docrag.retrieve.visual.retriever import VisualRetriever
     from docrag.store.reader import IndexReader
@@ -38,6 +42,8 @@ class Parts:
         self._stage: RetrievalStage | None = None
         self._visual: VisualRetriever | None = None
         self._answerer: Answerer | None = None
+        self._prompts: Prompts | None = None
+        self._chats = lazy_chats(settings.models)
 
     def forget(self) -> None:
         """Let go of the state of the index that was read; what runs on it still ends well."""
@@ -122,6 +128,27 @@ class Parts:
         """Whether searches use what pages look like."""
         return self.settings.visual is not None and "visual" in self.settings.retrieval.retrievers
 
+    @property
+    def chats(self) -> Callable[[], Chats] | None:
+        """Makes the chat models when first called; None where none is configured."""
+        return self._chats if self.settings.models is not None else None
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts, packaged ones and those that the settings put in their place."""
+        from docrag.chat.prompts import Prompts
+
+        with self._lock:
+            if self._prompts is None:
+                self._prompts = Prompts(self.settings.prompts)
+            return self._prompts
+
+    def follow_ups(self) -> FollowUpRewriter:
+        """What completes follow-up questions of a conversation."""
+        from docrag.pipeline.follow_ups import build_rewriter
+
+        return build_rewriter(self.settings.chat, chats=self.chats, prompts=self.prompts)
+
     def stage(self) -> RetrievalStage:
         """The retrieval stage as configured."""
         from docrag.pipeline.assemble import build_retrieval
@@ -130,7 +157,12 @@ class Parts:
             stage = self._stage
             if stage is None:
                 stage = self._stage = build_retrieval(
-                    self.corpus, self.embedder, self.settings, visual=self.visual_retriever
+                    self.corpus,
+                    self.embedder,
+                    self.settings,
+                    visual=self.visual_retriever,
+                    chats=self.chats,
+                    prompts=self.prompts,
                 )
             return stage
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.answer.options import ExtractiveOptions
+from docrag.chat.budget import BudgetOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
 from docrag.models.options import RoleOptions
+from docrag.pipeline.chat_options import ChatOptions
 from docrag.pipeline.custom import CustomOptions, CustomParts
 from docrag.pipeline.visual_options import VisualOptions
 from docrag.retrieve.options import RetrievalOptions
@@ -32,4 +35,11 @@ class Settings(BaseModel):
     models: RoleOptions | None = None
     retrieval: RetrievalOptions = RetrievalOptions()
     answer: Annotated[ExtractiveOptions | CustomOptions, Field(discriminator="kind")] = ExtractiveOptions()
+    budget: BudgetOptions = Field(
+        default=BudgetOptions(), description="what one question may cost where models are called"
+    )
+    prompts: dict[str, Path] = Field(
+        default_factory=dict[str, Path], description="files in place of packaged prompts, by their names"
+    )
+    chat: ChatOptions = ChatOptions()
     custom: CustomParts = CustomParts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from docrag.geometry import Box
@@ -29,6 +30,8 @@ TEXT_WORD_COLOR = "#2563eb"
 OCR_WORD_COLOR = "#dc2626"
 LABEL_PT = 6.5
 _FILL_ALPHA = 28
+MARK_COLOR = "#f59e0b"
+_MARK_ALPHA = 70
 
 
 def draw_page(image: RgbImage, page: Page, *, dpi: float, regions: bool = True, words: bool = True) -> Image:
@@ -59,6 +62,21 @@ def draw_page(image: RgbImage, page: Page, *, dpi: float, regions: bool = True, 
             canvas.rectangle(
                 _pixels(word.box, scale), outline=OCR_WORD_COLOR if word.is_ocr else TEXT_WORD_COLOR, width=1
             )
+    return Image.alpha_composite(picture, overlay).convert("RGB")
+
+
+def mark_places(image: RgbImage, boxes: Sequence[Box], *, dpi: float) -> Image:
+    """Return the page's picture with `boxes`, in points, marked as by a highlighter and framed."""
+    from PIL import Image, ImageDraw
+
+    scale = dpi / POINTS_PER_INCH
+    picture = Image.fromarray(image).convert("RGBA")
+    overlay = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    canvas = ImageDraw.Draw(overlay)
+    for box in boxes:
+        canvas.rectangle(
+            _pixels(box, scale), fill=f"{MARK_COLOR}{_MARK_ALPHA:02x}", outline=MARK_COLOR, width=2
+        )
     return Image.alpha_composite(picture, overlay).convert("RGB")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from docrag.chat.model import Chats
 from docrag.chat.prompts import Prompts
 from docrag.errors import ConfigError
@@ -14,13 +16,18 @@ from docrag.retrieve.query.prompted_router import PromptedRouter
 from docrag.retrieve.query.route import RouterPlanner, RuleRouter
 
 
-def build_planners(options: QueryOptions, *, chats: Chats | None, prompts: Prompts) -> list[Planner]:
-    """Make the planners that `options` describe; ConfigError when one needs a model and there is none."""
+def build_planners(
+    options: QueryOptions, *, chats: Callable[[], Chats] | None, prompts: Prompts
+) -> list[Planner]:
+    """Make the planners that `options` describe; ConfigError when one needs a model and there is none.
+
+    `chats` makes the models; it is called only when a planner needs one.
+    """
 
     def chat_for(setting: str) -> tuple[Chats, Prompts]:
         if chats is None:
             raise ConfigError(f"retrieval.query.{setting} needs a chat model; set models.default")
-        return chats, prompts
+        return chats(), prompts
 
     planners: list[Planner] = []
     if options.gate is not None:

@@ -1,0 +1,1 @@
+"""``docrag chat``: a conversation with a folder of documents, in the terminal."""
