@@ -13,8 +13,8 @@ from sklearn.mixture import GaussianMixture
 from tests.retrieve.small_corpus import unit
 
 from docrag.protocols import Cutoff, Kept
-from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.adaptive import AdaptiveCutoff
+from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.fixed import FixedCutoff
 from docrag.retrieve.cutoff.gaussian_mixture import GaussianMixtureCutoff, fit_two_gaussians
 from docrag.retrieve.cutoff.largest_gap import LargestGapCutoff
@@ -143,6 +143,7 @@ def test_a_prefix_stays_and_the_rest_has_a_reason(cutoff: Cutoff, values: np.nda
     assert kept.reason or kept.n == len(values)
     if cutoff is not CUTOFFS["threshold"]:
         assert kept.n <= 4
+    if cutoff not in (CUTOFFS["threshold"], CUTOFFS["adaptive"]):  # these may keep none
         assert kept.n >= min(1, len(values))
 
 
