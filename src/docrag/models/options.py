@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-DType = Literal["auto", "float32", "bfloat16", "float16"]
+from docrag.devices import DType
 
 
 class _Options(BaseModel):

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from docrag.errors import ConfigError, ModelError
-from docrag.optional import require
+from docrag.checkpoints import check_weights, find_folder, read_json
+from docrag.errors import ModelError
 
 Library = Literal["transformers", "colpali-engine", "sentence-transformers", "last-token"]
 
-_WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-"""All that is ever fetched: weights as safetensors, never as pickles, and no code."""
-
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SAMPLE_BYTES = 1 << 16
 _N_SAMPLES = 32
 
@@ -97,7 +92,7 @@ def find_checkpoint(
     Raises `ModelError` when there is none, when it is no page encoder, and when its weights are pickles.
     """
     folder = _locate(model, revision, download)
-    adapter = _read_json(folder / "adapter_config.json")
+    adapter = read_json(folder / "adapter_config.json")
     base: Path | None = None
     if adapter:
         named = str(adapter.get("base_model_name_or_path") or "")
@@ -106,7 +101,7 @@ def find_checkpoint(
         nearby = folder / named
         base = nearby if nearby.is_dir() else _locate(named, adapter.get("revision"), download)
     for place in filter(None, (folder, base)):
-        _check_weights(place)
+        check_weights(place)
     family = _family(base or folder, last_token=last_token)
     commit = folder.name if folder.parent.name == "snapshots" else ""
     revision_parts = [commit or _digest_weights(folder)]
@@ -123,26 +118,13 @@ def find_checkpoint(
 
 
 def _locate(model: str, revision: str | None, download: bool) -> Path:
-    path = Path(model)
-    if path.is_dir():
-        return path.resolve()
-    if path.is_absolute() or model.startswith("."):
-        raise ConfigError(f"{model}: there is no such folder; name a checkpoint's folder or a hub model")
-    hub = require("huggingface_hub", extra="visual", purpose="page encoders")
-    try:
-        found = hub.snapshot_download(
-            model, revision=revision, local_files_only=not download, allow_patterns=list(_WANTED)
-        )
-    except (OSError, ValueError) as error:
-        hint = (
-            "check its name and the connection"
-            if download
-            else "give a folder, or allow fetching it with visual.encoder.download=true"
-        )
-        raise ModelError(
-            f"page encoder {model!r} is not in the local cache or not to be had: {hint}"
-        ) from error
-    return Path(found)
+    return find_folder(
+        model,
+        revision=revision,
+        download=download,
+        what="page encoder",
+        setting="visual.encoder.download=true",
+    )
 
 
 def _family(folder: Path, *, last_token: bool) -> Family:
@@ -150,7 +132,7 @@ def _family(folder: Path, *, last_token: bool) -> Family:
         return Family("sentence-transformers")
     if last_token:
         return Family("last-token")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if not config:
         raise ModelError(f"{folder}: no config.json, so this is no checkpoint")
     named: Any = config.get("architectures") or ["none"]
@@ -162,29 +144,6 @@ def _family(folder: Path, *, last_token: bool) -> Family:
             'model, or a vision-language model with pooling: "last-token"'
         )
     return family
-
-
-def _check_weights(folder: Path) -> None:
-    if any(folder.rglob("*.safetensors")):
-        return
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
-        raise ModelError(
-            f"{folder}: weights are pickled ({', '.join(pickles)}), and loading a pickle can run code; "
-            "convert them to safetensors, or choose a checkpoint that has them"
-        )
-    raise ModelError(f"{folder}: no *.safetensors in it, so the checkpoint has no weights")
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    """The object in a file, empty when there is no file."""
-    try:
-        body: Any = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); fetch the checkpoint again") from error
-    return body if isinstance(body, dict) else {}
 
 
 def _digest_weights(folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-DType = Literal["auto", "float32", "bfloat16", "float16"]
+from docrag.devices import DType
 
 
 class _Options(BaseModel):
