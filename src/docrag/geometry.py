@@ -60,6 +60,8 @@ class Box(NamedTuple):
 
     def clipped(self, width_pt: float, height_pt: float) -> Box:
         """Return the box cut to a page of this size."""
+        if 0.0 <= self.x0 <= self.x1 <= width_pt and 0.0 <= self.y0 <= self.y1 <= height_pt:
+            return self  # nearly every box, and pages have thousands
         x0, x1 = (min(max(v, 0.0), width_pt) for v in (self.x0, self.x1))
         y0, y1 = (min(max(v, 0.0), height_pt) for v in (self.y0, self.y1))
         return Box(x0, y0, x1, y1)

@@ -52,7 +52,8 @@ class RawPage:
     """What a parser says about a page, before layout and OCR. All boxes are on the page as displayed.
 
     `images` are boxes of raster images, `drawings` boxes of vector paths (rules, bars, frames).
-    `n_unmapped` counts characters without a Unicode value.
+    `n_unmapped` counts characters without a Unicode value. `hidden` names kinds of text that the page holds
+    and people do not see.
     """
 
     page_no: int
@@ -64,6 +65,7 @@ class RawPage:
     images: tuple[Box, ...]
     drawings: tuple[Box, ...]
     n_unmapped: int = 0
+    hidden: tuple[str, ...] = ()
 
 
 class PageSource(Protocol):

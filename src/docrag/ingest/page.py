@@ -23,7 +23,8 @@ def read_page(
 ) -> Page:
     """Read one page: words (by OCR where the text layer fails), regions, tables, text and chunks.
 
-    `Page.notes` names what happened: "ocr:REASON" for a page that OCR read in whole, "ocr:pictures" for OCR
+    `Page.notes` names what happened: "hidden_text:KIND" for text that people do not see (see
+    `docrag.ingest.hidden_text`), "ocr:REASON" for a page that OCR read in whole, "ocr:pictures" for OCR
     inside pictures, "no_ocr:REASON" where OCR was needed and not to be had, "layout:fast" where the layout
     model cannot work with the parser.
 
@@ -36,7 +37,7 @@ def read_page(
     raw = source.read(page_no)
     if options.ocr == "never":
         ocr = None
-    notes: list[str] = []
+    notes = [f"hidden_text:{kind}" for kind in raw.hidden]
     reason = unusable_reason(raw)
     if reason == "unmapped_text" and ocr is not None:
         raw = replace(raw, words=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +13,19 @@ from numpy.typing import NDArray
 
 from docrag.errors import IngestError
 from docrag.geometry import Box, union_box
+from docrag.ingest.hidden_text import (
+    HiddenKind,
+    Mark,
+    Suspicion,
+    covered_text,
+    hidden_kinds,
+    n_letters_of,
+    odd_characters,
+    off_page_text,
+)
 from docrag.ingest.lines import is_right_to_left
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
+from docrag.ingest.pymupdf_hidden import UnshownText, why_unseen
 from docrag.ingest.words import clean_text
 from docrag.protocols import RawPage, RawWord
 from docrag.types import OutlineEntry, Reason
@@ -77,6 +89,7 @@ class PyMuPdfSource:
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
+        self._unshown = UnshownText(self._doc, path, password=password or "")
         self._page_no: int | None = None
         self._page: Any = None
         self._display_list: Any = None
@@ -119,8 +132,17 @@ class PyMuPdfSource:
                 "expected more than 0",
             )
         try:
-            words, n_unmapped = self._read_words(width_pt, height_pt)
-            images, drawings = self._read_marks(width_pt, height_pt)
+            words, n_unmapped, suspicions, odd = self._read_words(width_pt, height_pt)
+            images, drawings, marks = self._read_marks(width_pt, height_pt)
+            suspicions += covered_text(marks, page_area=width_pt * height_pt)
+            suspicions += off_page_text(marks, self._sheet())
+            hidden = hidden_kinds(
+                suspicions,
+                odd,
+                images=images,
+                drawings=drawings,
+                render=lambda clip, dpi: self.render(page_no, dpi=dpi, clip=clip),
+            )
             label = clean_text(str(page.get_label() or ""))
         except Exception as error:
             raise IngestError(
@@ -136,13 +158,18 @@ class PyMuPdfSource:
             images=images,
             drawings=drawings,
             n_unmapped=n_unmapped,
+            hidden=tuple(sorted({*hidden, *self._unshown.kinds(page_no, page)})),
         )
 
-    def _read_words(self, width_pt: float, height_pt: float) -> tuple[tuple[RawWord, ...], int]:
+    def _read_words(
+        self, width_pt: float, height_pt: float
+    ) -> tuple[tuple[RawWord, ...], int, list[Suspicion], Counter[HiddenKind]]:
         """Words from the display list, which has rotation, crop box and user unit applied already."""
         text_page = pymupdf.TextPage(self._display_list.get_textpage(_TEXT_FLAGS))
         styles: dict[tuple[int, int], list[tuple[int, float, bool]]] = {}
         n_unmapped = 0
+        suspicions: list[Suspicion] = []
+        odd: Counter[HiddenKind] = Counter()
         for block in text_page.extractDICT()["blocks"]:
             for line_no, line in enumerate(block.get("lines", ())):
                 runs: list[tuple[int, float, bool]] = []
@@ -151,6 +178,12 @@ class PyMuPdfSource:
                     n_unmapped += text.count(_UNKNOWN)
                     n_chars = len("".join(text.split()))
                     runs.append((n_chars, float(span["size"]), bool(span["flags"] & _BOLD)))
+                    kind = why_unseen(span)
+                    if kind is not None:
+                        box = Box(*span["bbox"]).clipped(width_pt, height_pt)
+                        suspicions.append(Suspicion(kind, box, n_letters_of(text)))
+                    if not text.isascii():
+                        odd.update(odd_characters(text))
                 styles[block["number"], line_no] = runs
         words: list[RawWord] = []
         line_key, line_index = (-1, -1), -1
@@ -175,19 +208,26 @@ class PyMuPdfSource:
                 before = words.pop()
                 word = before._replace(text=before.text + text, box=union_box((before.box, box)))
             words.append(word)
-        return tuple(words), n_unmapped
+        return tuple(words), n_unmapped, suspicions, odd
 
-    def _read_marks(self, width_pt: float, height_pt: float) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
-        """Boxes of images and of drawings; PyMuPDF gives them before rotation, user unit applied."""
+    def _read_marks(
+        self, width_pt: float, height_pt: float
+    ) -> tuple[tuple[Box, ...], tuple[Box, ...], list[Mark]]:
+        """Boxes of images and of drawings on the page, and of everything in the order of painting.
+
+        PyMuPDF gives them before rotation, user unit applied.
+        """
         rotation = int(self._page.rotation) % 360
         images: list[Box] = []
         drawings: list[Box] = []
+        marks: list[Mark] = []
         for kind, (x0, y0, x1, y1) in self._page.get_bboxlog():
+            found = None
             if "image" in kind or "imgmask" in kind:
                 found = images
             elif "path" in kind or "shade" in kind:
                 found = drawings
-            else:
+            elif kind not in ("fill-text", "stroke-text"):
                 continue
             if rotation == 90:
                 x0, y0, x1, y1 = width_pt - y1, x0, width_pt - y0, x1
@@ -195,9 +235,30 @@ class PyMuPdfSource:
                 x0, y0, x1, y1 = width_pt - x1, height_pt - y1, width_pt - x0, height_pt - y0
             elif rotation == 270:
                 x0, y0, x1, y1 = y0, height_pt - x1, y1, height_pt - x0
-            if x1 > 0 and y1 > 0 and x0 < width_pt and y0 < height_pt:
+            if found is None:
+                marks.append(Mark("text", Box(x0, y0, x1, y1)))
+            elif x1 > 0 and y1 > 0 and x0 < width_pt and y0 < height_pt:
                 found.append(Box(x0, y0, x1, y1).clipped(width_pt, height_pt))
-        return tuple(images), tuple(drawings)
+                if "clip" not in kind and "stroke" not in kind:
+                    marks.append(Mark("image" if found is images else "paint", found[-1]))
+        return tuple(images), tuple(drawings), marks
+
+    def _sheet(self) -> Box:
+        """The media box where the page as displayed puts it."""
+        page = self._page
+        rotation = int(page.rotation) % 360
+        media, crop = page.mediabox, page.cropbox
+        unit = float(page.rect.width) / float(crop.width if rotation in (0, 180) else crop.height)
+        left, right = crop.x0 - media.x0, media.x1 - crop.x1
+        top, bottom = crop.y0 - media.y0, media.y1 - crop.y1
+        for _ in range(rotation // 90):  # a quarter turn clockwise brings the left side to the top
+            left, top, right, bottom = bottom, left, top, right
+        return Box(
+            -left * unit,
+            -top * unit,
+            float(page.rect.width) + right * unit,
+            float(page.rect.height) + bottom * unit,
+        )
 
     def check_images(self, page_no: int) -> None:
         """Raise ``image_too_large`` when decoding an image of the page would break the pixel budget."""
@@ -247,4 +308,5 @@ class PyMuPdfSource:
     def close(self) -> None:
         """Release the file."""
         self._page = self._display_list = None
+        self._unshown.close()
         self._doc.close()

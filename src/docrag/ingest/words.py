@@ -13,6 +13,11 @@ _INVISIBLE = frozenset(
 )
 
 
+def is_tag(char: str) -> bool:
+    """Whether a character is one of the tags that spell a second, unseen text (Unicode block Tags)."""
+    return "\U000e0000" <= char <= "\U000e007f"
+
+
 def clean_text(text: str) -> str:
     r"""`text` without control characters and invisible marks, runs of white space as one space.
 
@@ -30,6 +35,6 @@ def clean_text(text: str) -> str:
     kept = "".join(
         " " if c.isspace() else c
         for c in text
-        if c.isspace() or (c not in _INVISIBLE and unicodedata.category(c) not in _DROPPED_CATEGORIES)
+        if c.isspace() or not (c in _INVISIBLE or is_tag(c) or unicodedata.category(c) in _DROPPED_CATEGORIES)
     )
     return " ".join(kept.split())
