@@ -1,0 +1,158 @@
+"""Calls of models within the budget of one reranking."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from docrag.chat.ask import repair
+from docrag.chat.json_reply import parse_reply
+from docrag.chat.messages import Message, images_of
+from docrag.chat.model import CallUsage, Chat, Reply, Request
+from docrag.errors import (
+    BudgetExceeded,
+    Cancelled,
+    ConfigError,
+    DocragError,
+    ModelFormatError,
+    ModelUnavailable,
+)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class Calls:
+    """Counts calls and seconds; safe to use from several threads. None is no limit.
+
+    Once an endpoint is unavailable no further call starts. `clock` returns seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_calls: int | None = None,
+        max_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_calls = max_calls
+        self._max_seconds = max_seconds
+        self._clock = clock
+        self._start_s = clock()
+        self._lock = threading.Lock()
+        self._n_started = 0
+        self._unavailable: ModelUnavailable | None = None
+        self._usage: list[CallUsage] = []
+
+    @property
+    def usage(self) -> tuple[CallUsage, ...]:
+        """What every call cost so far."""
+        with self._lock:
+            return tuple(self._usage)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left, 0 when none are; None without a limit."""
+        if self._max_seconds is None:
+            return None
+        return max(0.0, self._max_seconds - (self._clock() - self._start_s))
+
+    def start(self, timeout_s: float | None = None) -> float | None:
+        """Count a call, and return how long it may take: `timeout_s` or what is left, if that is less.
+
+        Raises
+        ------
+        BudgetExceeded
+            There is no call or no time left.
+        ModelUnavailable
+            An earlier call found the endpoint gone.
+        """
+        with self._lock:
+            if self._unavailable is not None:
+                raise self._unavailable
+            if self._max_calls is not None and self._n_started >= self._max_calls:
+                raise BudgetExceeded(f"all {self._max_calls} calls are used (max_calls)")
+            left_s = self.remaining_s
+            if left_s == 0:
+                raise BudgetExceeded(f"{self._max_seconds:g} seconds are over (max_seconds)")
+            self._n_started += 1
+        given = [seconds for seconds in (timeout_s, left_s) if seconds is not None]
+        return min(given, default=None)
+
+    def charge(self, usage: CallUsage) -> None:
+        """Add what a call cost."""
+        with self._lock:
+            self._usage.append(usage)
+
+    def failed(self, error: ModelUnavailable) -> DocragError:
+        """Return what the failure of an endpoint means here: its end, or the end of the time it was given."""
+        if self.remaining_s == 0:
+            return BudgetExceeded(f"{self._max_seconds:g} seconds are over (max_seconds)")
+        with self._lock:
+            self._unavailable = self._unavailable or error
+        return error
+
+    def ask(
+        self, chat: Chat, messages: Sequence[Message], request: Request, *, timeout_s: float | None
+    ) -> Reply:
+        """Make one call of a chat model; raises as `start`, and as `docrag.chat.model.Chat.complete`."""
+        left_s = self.start(timeout_s)
+        try:
+            reply = chat.complete(
+                messages,
+                Request(
+                    schema=request.schema,
+                    schema_name=request.schema_name,
+                    max_output_tokens=request.max_output_tokens,
+                    n_logprobs=request.n_logprobs,
+                    timeout_s=left_s,
+                ),
+            )
+        except DocragError as error:
+            self.charge(CallUsage(n_images=len(images_of(messages))))
+            if isinstance(error, ModelUnavailable):
+                raise self.failed(error) from error
+            raise
+        self.charge(reply.usage)
+        return reply
+
+    def ask_for(
+        self, chat: Chat, messages: Sequence[Message], schema: type[Schema], *, timeout_s: float | None
+    ) -> Schema:
+        """Make a call whose reply follows `schema`; one that does not is returned to the model once."""
+        request = Request(schema=schema.model_json_schema(), schema_name=schema.__name__)
+        reply = self.ask(chat, messages, request, timeout_s=timeout_s)
+        try:
+            return parse_reply(reply.text, schema)
+        except ModelFormatError as error:
+            again = repair(messages, reply.text, error)
+        return parse_reply(self.ask(chat, again, request, timeout_s=timeout_s).text, schema)
+
+
+def each(
+    work: Callable[[Item], Result], items: Sequence[Item], *, n_parallel: int
+) -> list[Result | DocragError]:
+    """Result of `work` for every item, `n_parallel` at a time; an error stands in the place of its result.
+
+    Work begins in the order of the items, so a budget that ends leaves out the last ones. Wrong
+    configuration and cancelling are no results: they are raised.
+    """
+
+    def attempt(item: Item) -> Result | DocragError:
+        try:
+            return work(item)
+        except (Cancelled, ConfigError):
+            raise
+        except DocragError as error:
+            return error
+
+    if n_parallel == 1 or len(items) < 2:
+        return [attempt(item) for item in items]
+    with ThreadPoolExecutor(min(n_parallel, len(items)), thread_name_prefix="rerank") as pool:
+        return list(pool.map(attempt, items))
