@@ -1,5 +1,10 @@
 """Question answering over visually rich PDFs, with verified page and box citations.
 
+`DocRAG` opens an index, brings it up to date, searches and asks it; `load_settings` reads `Settings` from a
+preset or a YAML file; `Query` and `Scope` say what to look for, and where. `Answer`, `Citation`, `Hit` and
+`Document` are what comes back, `StepEvent`, `TokenEvent` and `AnswerEvent` what a stream yields on the way,
+and a `Conversation` holds questions that build upon one another. Every error is a `DocragError`.
+
 Examples
 --------
 >>> from docrag import DocRAG
@@ -14,14 +19,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from docrag.chat.events import AnswerEvent, StepEvent, TokenEvent
     from docrag.config import load_settings
     from docrag.errors import DocragError
     from docrag.pipeline import DocRAG, Settings
+    from docrag.pipeline.conversation import Conversation
     from docrag.types import Answer, Citation, Document, Hit, Query, Scope
 
 __all__ = [
     "Answer",
+    "AnswerEvent",
     "Citation",
+    "Conversation",
     "DocRAG",
     "DocragError",
     "Document",
@@ -29,10 +38,16 @@ __all__ = [
     "Query",
     "Scope",
     "Settings",
+    "StepEvent",
+    "TokenEvent",
     "load_settings",
 ]
 
 _HOMES = {
+    "AnswerEvent": "docrag.chat.events",
+    "StepEvent": "docrag.chat.events",
+    "TokenEvent": "docrag.chat.events",
+    "Conversation": "docrag.pipeline.conversation",
     "DocRAG": "docrag.pipeline",
     "Settings": "docrag.pipeline",
     "load_settings": "docrag.config",
