@@ -19,6 +19,7 @@ from docrag.types import (
     Scope,
     Scored,
     UnitRef,
+    Usage,
     Word,
 )
 
@@ -68,6 +69,8 @@ def make_page(
 @dataclass(frozen=True)
 class Found:
     hits: Sequence[Hit]
+    warnings: Sequence[str] = ()
+    usage: Usage = Usage()  # noqa: RUF009 - it is frozen
 
 
 class FakeCorpus:

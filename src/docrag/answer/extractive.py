@@ -8,6 +8,7 @@ from docrag.answer.abstention import reason_to_abstain, scope_warnings
 from docrag.answer.citations import Claim, Verified, verify_citations
 from docrag.answer.confidence import Calibration, Judged, load_calibration
 from docrag.answer.evidence import EvidenceLedger
+from docrag.answer.finish import nothing_unfinished
 from docrag.answer.gather import Gathered, Gatherer, Search
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.question_type import analyse
@@ -18,11 +19,6 @@ from docrag.types import NOT_ANSWERABLE, Abstention, Answer, Query, Usage
 
 _TRACED = 5
 """Candidates shown in the trace."""
-
-
-def nothing_unfinished() -> Sequence[str]:
-    """Say that every document is indexed."""
-    return ()
 
 
 class ExtractiveAnswerer:

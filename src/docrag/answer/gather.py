@@ -19,7 +19,7 @@ from docrag.answer.find_values import find_values
 from docrag.answer.question_type import Question
 from docrag.answer.view import PageView, TermWeights
 from docrag.protocols import Corpus
-from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef
+from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef, Usage
 
 FINDERS: tuple[Finder, ...] = (
     find_ratios,
@@ -48,6 +48,16 @@ class Hits(Protocol):
     @property
     def hits(self) -> Sequence[Hit]:
         """Best first."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What failed and was done without."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What models were paid for it."""
         ...
 
 

@@ -19,7 +19,8 @@ from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, images_of
 from docrag.chat.model import CallUsage, Chats, Reply, Request, Role, ignore_token
 from docrag.chat.prompts import Prompt, Prompts
-from docrag.errors import Cancelled, DocragError, ModelFormatError
+from docrag.errors import BudgetExceeded, Cancelled, DocragError, ModelFormatError, ModelUnavailable
+from docrag.types import Usage
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -41,7 +42,8 @@ class RunParts:
 class Run:
     """What one question has seen, spent and said so far; used from one thread.
 
-    `marker` fences document text in every prompt of the run. `warnings` go into the answer.
+    `marker` fences document text in every prompt of the run. `warnings` go into the answer, and
+    `search_usage` into its cost.
     """
 
     def __init__(self, parts: RunParts, listener: Listener) -> None:
@@ -52,6 +54,7 @@ class Run:
         self.trace = TraceBuilder()
         self.ledger = EvidenceLedger()
         self.warnings: list[str] = []
+        self.search_usage: list[Usage] = []
         self._listener = listener
 
     @contextmanager
@@ -113,6 +116,10 @@ class Run:
             except DocragError as error:
                 self.meter.charge(CallUsage(n_images=len(images)))
                 detail["error"] = str(error)
+                if isinstance(error, ModelUnavailable) and self.meter.remaining_s == 0:
+                    raise BudgetExceeded(
+                        f"{self.meter.options.max_seconds:g} seconds are over (budget.max_seconds)"
+                    ) from error
                 raise
             self.meter.charge(reply.usage)
             detail |= {
