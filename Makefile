@@ -68,7 +68,7 @@ unit: $(VENV)/.installed-dev  ## pytest
 $(VISUAL_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -m venv $(VISUAL_VENV)
 	@$(VISUAL_VENV)/bin/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]' \
-		torch==2.13.0 'transformers>=5.19,<6' accelerate peft
+		torch==2.13.0 'transformers>=5.19,<6' accelerate peft num2words
 	@$(VISUAL_VENV)/bin/python -m pip install -qq --no-deps colpali-engine==0.3.18 torchvision
 	@touch $@
 

@@ -11,12 +11,14 @@ from pydantic import ValidationError
 from docrag.chat.model import ROLES, Chat, Chats, Limits, Role
 from docrag.errors import ConfigError
 from docrag.models.options import (
+    AutoImageTokens,
     LangChainOptions,
     ModelOptions,
     OpenAiCompatibleOptions,
     RoleOptions,
     ScriptedOptions,
     ScriptFile,
+    TransformersChatOptions,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ def _model(options: ModelOptions) -> tuple[BaseChatModel, str]:
             from docrag.models.openai_compatible import OpenAiCompatibleChatModel
 
             return OpenAiCompatibleChatModel(options=options), options.model
+        case TransformersChatOptions():
+            from docrag.models.transformers_chat import TransformersChatModel
+
+            return TransformersChatModel(options=options), Path(options.model).name
         case LangChainOptions():
             from docrag.models.langchain_model import load_langchain_model
 
@@ -85,14 +91,22 @@ def _model(options: ModelOptions) -> tuple[BaseChatModel, str]:
 
 
 def _counters(options: ModelOptions, name: str) -> tuple[Callable[[str], int], Callable[[int, int], int]]:
-    """Functions that count the tokens of a text and of a picture."""
-    from docrag.models.image_tokens import image_counter
+    """Functions that count the tokens of a text and of a picture, by its files if it has any."""
+    from docrag.models.image_tokens import image_counter, rule_of_folder
     from docrag.models.text_tokens import estimate_tokens, tokenizer_counter
 
-    tokenizer = options.tokenizer
+    tokenizer, rule = options.tokenizer, options.image_tokens
+    if isinstance(options, TransformersChatOptions):
+        from docrag.models.transformers_chat import chat_folder
+
+        folder = chat_folder(options)
+        if tokenizer is None and (folder / "tokenizer.json").is_file():
+            tokenizer = folder
+        if isinstance(rule, AutoImageTokens):
+            rule = rule_of_folder(folder) or rule
     return (
         estimate_tokens if tokenizer is None else tokenizer_counter(tokenizer),
-        image_counter(options.image_tokens, name),
+        image_counter(rule, name),
     )
 
 

@@ -126,6 +126,10 @@ def _first_logprobs(logprobs: object) -> Mapping[str, float] | None:
     try:
         first: Any = cast(Any, logprobs)["content"][0]
         listed: list[Any] = first.get("top_logprobs") or [first]
-        return {str(entry["token"]): float(entry["logprob"]) for entry in listed}
+        found: dict[str, float] = {}
+        for entry in listed:  # tokens that are no whole characters may look alike: the likeliest counts
+            token, logprob = str(entry["token"]), float(entry["logprob"])
+            found[token] = max(logprob, found.get(token, logprob))
+        return found
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
+from docrag.checkpoints import read_json
 from docrag.models.options import (
     AutoImageTokens,
     ImageTokenOptions,
@@ -19,9 +21,6 @@ from docrag.models.options import (
 
 CountImage = Callable[[int, int], int]
 """From width and height in pixels to tokens."""
-
-_MAX_RATIO = 200
-"""Qwen's processor refuses pictures that are longer than this many times their width."""
 
 
 def smart_resize(width_px: int, height_px: int, options: PatchImageTokens) -> tuple[int, int]:
@@ -165,30 +164,40 @@ def rule_of_name(model: str) -> PatchImageTokens | SplitImageTokens | OpenAiTile
     return next((rule for piece, rule in _NAMED.items() if piece in name), None)
 
 
-def rule_of_processor(
-    config: Mapping[str, Any], *, tokens_per_tile: int = 0
-) -> PatchImageTokens | SplitImageTokens | None:
-    """Return the rule that a checkpoint's ``preprocessor_config.json`` states, None for another kind of it.
+def rule_of_folder(folder: Path) -> PatchImageTokens | SplitImageTokens | None:
+    """Return the rule that a checkpoint's own files state, None for a kind of processor not known here."""
+    processor = read_json(folder / "processor_config.json")
+    nested = processor.get("image_processor")  # where transformers 5 writes it
+    config = nested if isinstance(nested, Mapping) else read_json(folder / "preprocessor_config.json")
+    return rule_of_processor(cast(Mapping[str, Any], config), int(processor.get("image_seq_len") or 0))
 
-    `tokens_per_tile` is the processor's ``image_seq_len``, which stands in another file.
+
+def rule_of_processor(
+    config: Mapping[str, Any], tokens_per_tile: int = 0
+) -> PatchImageTokens | SplitImageTokens | None:
+    """Return the rule that an image processor's configuration states, None for a kind not known here.
+
+    `tokens_per_tile` is ``image_seq_len`` of the processor around it; 0 where it says none.
     """
     kind = str(config.get("image_processor_type", ""))
-    size = config.get("size")
-    limits = cast(Mapping[str, Any], size) if isinstance(size, Mapping) else {}
+    size = _numbers(config.get("size"))
     if kind.startswith("Qwen2VL"):
         default = PatchImageTokens()
         return PatchImageTokens(
             patch_px=int(config.get("patch_size") or default.patch_px),
             merge=int(config.get("merge_size") or default.merge),
-            min_pixels=int(config.get("min_pixels") or limits.get("shortest_edge") or default.min_pixels),
-            max_pixels=int(config.get("max_pixels") or limits.get("longest_edge") or default.max_pixels),
+            min_pixels=int(config.get("min_pixels") or size.get("shortest_edge") or default.min_pixels),
+            max_pixels=int(config.get("max_pixels") or size.get("longest_edge") or default.max_pixels),
         )
-    if kind.startswith(("Idefics3", "SmolVLM")) and tokens_per_tile:
-        largest = config.get("max_image_size")
-        tile = cast(Mapping[str, Any], largest) if isinstance(largest, Mapping) else {}
+    if kind.startswith(("Idefics3", "SmolVLM")):
+        tile = _numbers(config.get("max_image_size"))
         return SplitImageTokens(
-            longest_edge_px=int(limits.get("longest_edge") or _IDEFICS3.longest_edge_px),
+            longest_edge_px=int(size.get("longest_edge") or _IDEFICS3.longest_edge_px),
             tile_px=int(tile.get("longest_edge") or _IDEFICS3.tile_px),
-            tokens_per_tile=tokens_per_tile,
+            tokens_per_tile=tokens_per_tile or _IDEFICS3.tokens_per_tile,
         )
     return None
+
+
+def _numbers(value: object) -> Mapping[str, int]:
+    return cast(Mapping[str, int], value) if isinstance(value, Mapping) else {}

@@ -141,7 +141,6 @@ class TransformersChatOptions(ClientOptions):
     device: str = Field(default="auto", description='"cpu", "cuda:0", "mps", …')
     dtype: DType = Field(default="auto", description="bfloat16 on a GPU that has it, else float32")
     temperature: float = Field(default=0.0, ge=0, description="0 takes the likeliest token every time")
-    max_pixels: int | None = Field(default=None, ge=1, description="limit of Qwen's image processor")
     download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
 
 
@@ -199,7 +198,7 @@ class ScriptedOptions(ClientOptions):
 
 
 ModelOptions = Annotated[
-    OpenAiCompatibleOptions | LangChainOptions | ScriptedOptions,
+    OpenAiCompatibleOptions | TransformersChatOptions | LangChainOptions | ScriptedOptions,
     Field(discriminator="kind"),
 ]
 
