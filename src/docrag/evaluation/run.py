@@ -73,7 +73,7 @@ def evaluate(
     identity = _identity(dataset, task, scope, settings)
     lines = {} if fresh else _resume(out, identity, dataset, task)
     _start(out, identity, lines.values())
-    collection = _collection(dataset, indexed)
+    collection = collection_of(dataset, indexed)
     n_resumed, n_failed, start_s = len(lines), 0, time.monotonic()
     with out.open("a", encoding="utf-8") as file:
         for question in dataset.questions:
@@ -89,8 +89,8 @@ def evaluate(
     return make_report(task, scope, dataset.questions, lines)
 
 
-def _collection(dataset: Dataset, indexed: Collection[str] | None) -> tuple[str, ...] | None:
-    """Restriction to the data set's documents; None when the index holds no other ones."""
+def collection_of(dataset: Dataset, indexed: Collection[str] | None) -> tuple[str, ...] | None:
+    """Restriction to the data set's documents among `indexed`; None when the index holds no other ones."""
     if indexed is None or dataset.docs == tuple(sorted(indexed)):
         return None
     return tuple(doc for doc in dataset.docs if doc in indexed)
