@@ -18,6 +18,7 @@ from docrag.types import (
     Region,
     Scope,
     Scored,
+    TraceStep,
     UnitRef,
     Usage,
     Word,
@@ -71,6 +72,7 @@ class Found:
     hits: Sequence[Hit]
     warnings: Sequence[str] = ()
     usage: Usage = Usage()  # noqa: RUF009 - it is frozen
+    steps: Sequence[TraceStep] = ()
 
 
 class FakeCorpus:

@@ -19,7 +19,7 @@ from docrag.answer.find_values import find_values
 from docrag.answer.question_type import Question
 from docrag.answer.view import PageView, TermWeights
 from docrag.protocols import Corpus
-from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef, Usage
+from docrag.types import Document, Hit, PageRef, Query, Scope, TraceStep, UnitRef, Usage
 
 FINDERS: tuple[Finder, ...] = (
     find_ratios,
@@ -58,6 +58,11 @@ class Hits(Protocol):
     @property
     def usage(self) -> Usage:
         """What models were paid for it."""
+        ...
+
+    @property
+    def steps(self) -> Sequence[TraceStep]:
+        """What the stages of retrieval did."""
         ...
 
 

@@ -20,5 +20,6 @@ def search_for(run: Run, search: Search, query: Query, *, k: int) -> Sequence[Hi
             "query": query.text,
             "k": k,
             "hits": [[hit.doc, hit.page_no, hit.unit.chunk_no] for hit in found.hits],
+            "stages": [{"name": step.name, **step.detail} for step in found.steps],
         }
     return found.hits

@@ -121,9 +121,9 @@ class RetrievalStage:
             for name, ranking in rankings.items():
                 kept[name], cut = cut_ranking(name, ranking, self._retriever_cutoff)
                 cuts += cut
-            watch.record("retriever cut-off", n_cut=len(cuts))
+            watch.record("retriever cut-off", by=_kind(self._retriever_cutoff), n_cut=len(cuts))
         fused = self._fusion.fuse(kept)
-        watch.record("fusion", n_units=len(fused))
+        watch.record("fusion", by=_kind(self._fusion), n_units=len(fused))
         for refiner in self._refiners:
             fused = refiner.rerank(query, fused)
             watch.record(type(refiner).__name__, n_units=len(fused))
@@ -138,7 +138,7 @@ class RetrievalStage:
         if self._cutoff is not None:
             fused, cut = cut_ranking("fusion", fused, self._cutoff)
             cuts += cut
-            watch.record("cut-off", n_cut=len(cut))
+            watch.record("cut-off", by=_kind(self._cutoff), n_cut=len(cut))
         warnings = list(plan.warnings)
         usage: list[CallUsage] = list(plan.usage)
         for step in self._rerank_steps:
@@ -203,6 +203,10 @@ class RetrievalStage:
             kind=chunk.kind if chunk is not None else None,
             box=chunk.box if chunk is not None and chunk.boxes else None,
         )
+
+
+def _kind(part: Fusion | Cutoff) -> str:
+    return type(part).__name__
 
 
 def in_document_order(fused: Sequence[Fused]) -> list[Fused]:
