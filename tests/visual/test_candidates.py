@@ -19,6 +19,7 @@ from docrag.retrieve.visual.candidates import (
     PooledCandidates,
     measure_recall,
 )
+from docrag.retrieve.visual.tokens import TokenCandidates
 from docrag.types import Document
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "eval"))
@@ -26,6 +27,7 @@ from structured_vectors import DIM, StructuredPages
 
 N_PAGES = 120
 KERNEL = MaxSim("numpy", n_threads=2)
+POOLED, FDE, TOKENS = PooledCandidates(KERNEL, pool_factor=4), FdeCandidates(Fde(DIM)), TokenCandidates()
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +51,12 @@ def view(made: StructuredPages) -> VectorView:
     ("candidates", "least_recall"),
     [
         (Exact(), 1.0),
-        (PooledCandidates(KERNEL, pool_factor=4), 0.9),
+        (POOLED, 0.9),
         (PooledCandidates(KERNEL, pool_factor=4, vector_type="int8"), 0.9),
         (PooledCandidates(KERNEL, pool_factor=1), 0.9),
-        (FdeCandidates(Fde(DIM)), 0.4),  # a third of the pages drawn blindly would give 0.33
+        (FDE, 0.8),  # a third of the pages drawn blindly would give 0.33
+        (FdeCandidates(Fde(DIM, n_planes=3, n_projected=8)), 0.4),
+        (TOKENS, 0.95),
     ],
     ids=lambda value: value.name if hasattr(value, "name") else "",
 )
@@ -77,7 +81,7 @@ def test_the_planted_page_is_the_exact_best(made: StructuredPages, view: VectorV
 
 def test_stored_columns_and_columns_made_on_the_fly_shortlist_alike(made: StructuredPages, view: VectorView):
     query = made.query(42)
-    for candidates in (PooledCandidates(KERNEL, pool_factor=4), FdeCandidates(Fde(DIM))):
+    for candidates in (POOLED, FDE, TOKENS):
         parts = [
             VectorPart(f"stored-{p.name}", p.vectors, p.doc_indices, p.page_nos, p.chunk_nos, p.grids,
                        candidates.columns(p.vectors))
@@ -94,7 +98,7 @@ def test_stored_columns_and_columns_made_on_the_fly_shortlist_alike(made: Struct
 
 def test_a_shortlist_stays_within_the_selection(made: StructuredPages, view: VectorView):
     selection = view.select(view.documents, [(10, 40), (100, 110)], "page")
-    for candidates in (PooledCandidates(KERNEL, pool_factor=4), FdeCandidates(Fde(DIM))):
+    for candidates in (POOLED, FDE, TOKENS):
         chosen = candidates.shortlist(made.query(90), view, selection, n=12)
         pages = np.concatenate([part.page_nos[rows] for part, rows in chosen])
         assert len(pages) == 12

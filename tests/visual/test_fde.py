@@ -50,9 +50,9 @@ def test_an_encoding_depends_on_the_seed_and_on_nothing_else():
     vectors = unit_rows(30, 16, 1)
     a, b = Fde(16, seed=5), Fde(16, seed=5)
     assert (a.encode_document(vectors) == b.encode_document(vectors)).all()
-    assert a.name == b.name == "fde-20x16x16-seed5"
+    assert a.name == b.name == "fde-20x32x16-seed5"
     assert (Fde(16, seed=6).encode_document(vectors) != a.encode_document(vectors)).any()
-    assert len(a.encode_query(vectors)) == a.fde_dim == 20 * 16 * 16
+    assert len(a.encode_query(vectors)) == a.fde_dim == 20 * 32 * 16
 
 
 def test_order_of_vectors_does_not_change_a_query_and_only_ties_change_a_document():
@@ -78,3 +78,36 @@ def test_only_documents_fill_empty_buckets():
 def test_nothing_encodes_to_zero():
     fde = Fde(8)
     assert not fde.encode_document(np.empty((0, 8), np.float32)).any()
+
+
+@given(seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_folding_adds_every_number_to_one_of_few(seed: int):
+    """The fold is linear, keeps lengths on average, and is the same for queries and documents."""
+    whole = Fde(8, n_repetitions=4, n_planes=2, n_projected=4, seed=seed)
+    folded = Fde(8, n_repetitions=4, n_planes=2, n_projected=4, final_dim=16, seed=seed)
+    vectors = unit_rows(6, 8, seed)
+    document, query = folded.encode_document(vectors), folded.encode_query(vectors)
+    assert document.shape == query.shape == (folded.fde_dim,) == (16,)
+    fold = np.zeros((16, whole.fde_dim))
+    for column in range(whole.fde_dim):
+        fold[:, column] = folded._folded(np.eye(whole.fde_dim, dtype=np.float32)[column])
+    assert (np.abs(fold).sum(axis=0) == 1).all()
+    np.testing.assert_allclose(fold @ whole.encode_document(vectors), document, atol=1e-5)
+    np.testing.assert_allclose(fold @ whole.encode_query(vectors), query, atol=1e-4)
+
+
+def test_folded_inner_products_are_right_on_average():
+    query, document = unit_rows(3, 8, 1), unit_rows(9, 8, 2)
+    settings_of = {"n_repetitions": 4, "n_planes": 2, "n_projected": 4}
+    errors, sizes = [], []
+    for seed in range(300):
+        whole, folded = Fde(8, **settings_of, seed=seed), Fde(8, **settings_of, final_dim=32, seed=seed)
+        exact = float(whole.encode_query(query) @ whole.encode_document(document))
+        errors.append(float(folded.encode_query(query) @ folded.encode_document(document)) - exact)
+        sizes.append(
+            np.linalg.norm(whole.encode_query(query)) * np.linalg.norm(whole.encode_document(document))
+        )
+    # A count sketch to m numbers has a deviation of at most about sqrt(2 / m) times the lengths' product.
+    assert abs(np.mean(errors)) < 4 * np.mean(sizes) * np.sqrt(2 / 32) / np.sqrt(300)
+    assert np.std(errors) > 0

@@ -23,9 +23,19 @@ from docrag.pipeline.visual import (
     index_visually,
     open_vectors,
 )
-from docrag.pipeline.visual_options import FdeOptions, PooledOptions, VisualOptions
+from docrag.pipeline.visual_options import (
+    AutoOptions,
+    CandidateOptions,
+    ExactOptions,
+    FdeOptions,
+    LanceOptions,
+    PooledOptions,
+    TokensOptions,
+    VisualOptions,
+)
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store.reader import IndexReader
+from docrag.store.vector_space import read_candidates
 from docrag.types import Query, Scope
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
@@ -206,15 +216,68 @@ def test_compaction_changes_no_ranking(indexed: Path, monkeypatch: pytest.Monkey
     assert search(indexed, "red blue", options()) == before
 
 
-@pytest.mark.parametrize(
-    "candidates",
-    [PooledOptions(pool_factor=4), PooledOptions(pool_factor=4, vector_type="int8"), FdeOptions(n_planes=2)],
-)
-def test_candidates_find_what_exact_finds(indexed: Path, candidates: PooledOptions | FdeOptions):
+EVERY_STAGE = [
+    AutoOptions(),
+    ExactOptions(),
+    PooledOptions(pool_factor=4),
+    PooledOptions(pool_factor=4, vector_type="int8"),
+    FdeOptions(n_planes=2),
+    FdeOptions(n_planes=2, final_dim=64, index_from=2),
+    FdeOptions(n_planes=2, search="flat"),
+    TokensOptions(),
+    LanceOptions(),
+    LanceOptions(index_from=2),
+]
+
+
+def named(candidates: CandidateOptions) -> str:
+    return "-".join(f"{value}" for value in candidates.model_dump().values())
+
+
+@pytest.mark.parametrize("candidates", EVERY_STAGE, ids=named)
+def test_candidates_find_what_exact_finds(indexed: Path, candidates: CandidateOptions):
     two_stage = options(candidates=candidates, exact_below=0, n_candidates=2)
     add(indexed, ColourEmbedder(), two_stage)
     for colour, page in (("green", ("a.pdf", 3, 0)), ("blue", ("b.pdf", 1, 0))):
         assert search(indexed, colour, two_stage, k=1) == [page]
+
+
+@pytest.mark.parametrize("candidates", EVERY_STAGE, ids=named)
+def test_a_stage_chosen_later_gets_what_it_needs_without_encoding(
+    indexed: Path, candidates: CandidateOptions
+):
+    add(indexed, ColourEmbedder(), options())
+    later = options(candidates=candidates, exact_below=0, n_candidates=2)
+    embedder = ColourEmbedder()
+    add(indexed, embedder, later)
+    assert embedder.n_images == 0
+    assert search(indexed, "green", later, k=1) == [("a.pdf", 3, 0)]
+    with IndexReader(indexed / ".docrag") as corpus:
+        retriever = build_visual_retriever(corpus, later, ColourEmbedder())
+        names = set(retriever._candidates.column_names)
+        assert all(names <= part.columns.keys() for part in open_vectors(corpus).view().parts)
+    (recorded,) = [value for value in read_candidates(indexed / ".docrag").values()
+                   if value["kind"] == candidates.kind and value == candidates.model_dump()]  # fmt: skip
+    assert recorded.get("seed") == getattr(candidates, "seed", None)
+
+
+@pytest.mark.parametrize("candidates", EVERY_STAGE, ids=named)
+def test_a_stage_follows_what_is_added_removed_and_in_scope(indexed: Path, candidates: CandidateOptions):
+    two_stage = options(candidates=candidates, exact_below=0, n_candidates=1)
+    add(indexed, ColourEmbedder(), two_stage)
+    assert search(indexed, "red", two_stage, k=1, docs=("b.pdf",)) == [("b.pdf", 2, 0)]
+    assert search(indexed, "red", two_stage, k=1, pages=((2, 3),)) == [("b.pdf", 2, 0)]
+    (indexed / "a.pdf").unlink()
+    write_pdf(indexed / "c.pdf", ["none", "green"])
+    with DocRAG.open(indexed, settings=settings()) as rag:
+        rag.index()
+    assert search(indexed, "red", two_stage, k=1) == [("b.pdf", 2, 0)]  # at once, before any visual pass
+    add(indexed, ColourEmbedder(), two_stage)
+    assert search(indexed, "green", two_stage, k=1) == [("c.pdf", 2, 0)]
+    with IndexReader(indexed / ".docrag") as corpus:
+        compact_vectors(corpus, two_stage, ColourEmbedder())
+    assert search(indexed, "green", two_stage, k=1) == [("c.pdf", 2, 0)]
+    assert search(indexed, "red", two_stage, k=1) == [("b.pdf", 2, 0)]
 
 
 def test_other_vectors_than_the_index_holds_are_refused(indexed: Path):
@@ -289,9 +352,9 @@ def test_pages_can_be_ranked_by_their_regions_alone(with_pictures: Path):
 class RagWithColours(DocRAG):
     """The product with the encoder that sees colours."""
 
-    @property
-    def _page_embedder(self) -> ColourEmbedder:  # type: ignore[override]
-        return ColourEmbedder()
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._parts._page_embedder = ColourEmbedder()
 
 
 def test_search_fuses_looks_and_words_and_says_what_is_missing(

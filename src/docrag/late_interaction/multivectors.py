@@ -81,6 +81,14 @@ class MultiVectors:
         vectors = decode(codes, self.vector_type, self.dim) * self.scales[index]
         return vectors if self.means is None else vectors + self.means[index].astype(np.float32)
 
+    def rows(self, places: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """``(n_places, dim) float32``: single vectors at rows of `codes`, decoded."""
+        units = np.searchsorted(self.offsets, places, side="right") - 1
+        vectors = decode(self.codes[places], self.vector_type, self.dim)
+        if self.vector_type in ("int8", "1-bit"):
+            vectors *= self.scales[units, None]
+        return vectors if self.means is None else vectors + self.means[units].astype(np.float32)
+
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> MultiVectors:
         """The units at `indices`, copied, in that order."""
         rows = [self.codes[self.offsets[i] : self.offsets[i + 1]] for i in indices]

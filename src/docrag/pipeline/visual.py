@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from docrag.errors import EncoderMismatch
 from docrag.ingest.options import IngestOptions
-from docrag.late_interaction.fde import Fde
 from docrag.late_interaction.maxsim import MaxSim
+from docrag.pipeline.visual_candidates import CandidateStage, build_candidates
 from docrag.pipeline.visual_index import OnProgress, VisualReport, add_visual_vectors, ignore
-from docrag.pipeline.visual_options import ExactOptions, FdeOptions, PooledOptions, VisualOptions
+from docrag.pipeline.visual_options import VisualOptions
 from docrag.protocols import PageEmbedder
 from docrag.retrieve.stage import SearchResult
-from docrag.retrieve.visual.candidates import Candidates, Exact, FdeCandidates, PooledCandidates
 from docrag.retrieve.visual.retriever import VisualRetriever, coverage
 from docrag.store.reader import IndexReader
-from docrag.store.segments import Segment
 from docrag.store.vector_space import VectorSpace, check_space
 from docrag.store.vector_store import VectorReader, VectorWriter
 
@@ -33,25 +28,6 @@ def space_of(options: VisualOptions, embedder: PageEmbedder) -> VectorSpace:
         vector_type=options.vectors,
         pool_factor=options.pool_factor,
     )
-
-
-def build_candidates(options: VisualOptions, kernel: MaxSim, *, dim: int) -> Candidates:
-    """The candidate stage that `options` describe."""
-    match options.candidates:
-        case ExactOptions():
-            return Exact()
-        case PooledOptions() as pooled:
-            return PooledCandidates(kernel, pool_factor=pooled.pool_factor, vector_type=pooled.vector_type)
-        case FdeOptions() as fde:
-            return FdeCandidates(
-                Fde(
-                    dim,
-                    n_repetitions=fde.n_repetitions,
-                    n_planes=fde.n_planes,
-                    n_projected=fde.n_projected,
-                    seed=fde.seed,
-                )
-            )
 
 
 def build_kernel(options: VisualOptions) -> MaxSim:
@@ -78,7 +54,7 @@ def build_visual_retriever(
         vectors,
         embedder,
         kernel,
-        candidates=build_candidates(options, kernel, dim=embedder.identity.dim),
+        candidates=build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim).stage,
         exact_below=options.exact_below,
         n_candidates=options.n_candidates,
         regions=options.regions,
@@ -125,17 +101,15 @@ def index_visually(
     retry_failed: bool = False,
     on_progress: OnProgress = ignore,
 ) -> VisualReport:
-    """Add the visual vectors that an index lacks, holding its writer lock."""
+    """Add the visual vectors that an index lacks, and what its candidate stage needs, under the writer lock.
+
+    A pass that breaks off leaves the vectors it made; what the stage lacks for them is made by the next one.
+    """
     kernel = build_kernel(options)
-    candidates = build_candidates(options, kernel, dim=embedder.identity.dim)
-
-    def columns(segment: Segment) -> dict[str, NDArray[Any]]:
-        return candidates.columns(segment.vectors)
-
-    space = space_of(options, embedder)
+    stage = build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim)
     try:
-        with VectorWriter(corpus.path, space, owner="docrag index", make_columns=columns) as writer:
-            return add_visual_vectors(
+        with _writer(corpus, options, embedder, stage) as writer:
+            report = add_visual_vectors(
                 corpus,
                 writer,
                 embedder,
@@ -147,6 +121,8 @@ def index_visually(
                 retry_failed=retry_failed,
                 on_progress=on_progress,
             )
+            stage.prepare(writer)
+            return report
     finally:
         kernel.close()
 
@@ -154,13 +130,22 @@ def index_visually(
 def compact_vectors(corpus: IndexReader, options: VisualOptions, embedder: PageEmbedder) -> None:
     """Merge the segments of an index, without what is no longer visible."""
     kernel = build_kernel(options)
-    candidates = build_candidates(options, kernel, dim=embedder.identity.dim)
-    space = space_of(options, embedder)
-    with VectorWriter(
+    stage = build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim)
+    try:
+        with _writer(corpus, options, embedder, stage) as writer:
+            writer.compact(corpus.documents(), corpus.ingest_ids())
+            stage.prepare(writer)
+    finally:
+        kernel.close()
+
+
+def _writer(
+    corpus: IndexReader, options: VisualOptions, embedder: PageEmbedder, stage: CandidateStage
+) -> VectorWriter:
+    return VectorWriter(
         corpus.path,
-        space,
+        space_of(options, embedder),
         owner="docrag index",
-        make_columns=lambda segment: candidates.columns(segment.vectors),
-    ) as writer:
-        writer.compact(corpus.documents(), corpus.ingest_ids())
-    kernel.close()
+        column_names=stage.stage.column_names,
+        make_columns=stage.columns,
+    )

@@ -16,9 +16,15 @@ class _Options(BaseModel):
 
 
 class ExactOptions(_Options):
-    """No candidate stage."""
+    """No candidate stage: everything is scored exactly, whatever it takes."""
 
     kind: Literal["exact"] = "exact"
+
+
+class AutoOptions(_Options):
+    """Signs of pooled vectors, the stage that did best for its size as measured."""
+
+    kind: Literal["auto"] = "auto"
 
 
 class PooledOptions(_Options):
@@ -29,17 +35,48 @@ class PooledOptions(_Options):
     vector_type: Literal["int8", "1-bit"] = "1-bit"
 
 
-class FdeOptions(_Options):
-    """MUVERA's fixed dimensional encodings."""
+class _IndexOptions(_Options):
+    index_from: int = Field(
+        default=20_000, ge=1, description="rows from which LanceDB gets an IVF index; fewer are scanned"
+    )
+    n_probes: int = Field(default=64, ge=1, description="partitions of that index looked into")
+
+
+class FdeOptions(_IndexOptions):
+    """MUVERA's fixed dimensional encodings, compared by inner product."""
 
     kind: Literal["fde"] = "fde"
     n_repetitions: int = Field(default=20, ge=1, le=256)
-    n_planes: int = Field(default=4, ge=1, le=8)
+    n_planes: int = Field(default=5, ge=1, le=8)
     n_projected: int = Field(default=16, ge=1, le=256)
+    final_dim: int | None = Field(
+        default=None, ge=8, description="fold encodings to so many numbers; null leaves them whole"
+    )
     seed: int = Field(default=42, ge=0)
+    search: Literal["lancedb", "flat"] = Field(
+        default="lancedb", description="a LanceDB vector index, or one matrix product over the segments"
+    )
 
 
-CandidateOptions = Annotated[ExactOptions | PooledOptions | FdeOptions, Field(discriminator="kind")]
+class TokensOptions(_Options):
+    """Token retrieval in inverted lists, similarities not seen imputed (XTR)."""
+
+    kind: Literal["tokens"] = "tokens"
+    n_probes: int = Field(default=4, ge=1, description="lists looked into per query vector and segment")
+    k_tokens: int = Field(default=10_000, ge=1, description="vectors retrieved per query vector")
+
+
+class LanceOptions(_IndexOptions):
+    """LanceDB's own multivector search over pooled vectors."""
+
+    kind: Literal["lancedb"] = "lancedb"
+    pool_factor: int = Field(default=4, ge=1, le=256)
+
+
+CandidateOptions = Annotated[
+    AutoOptions | ExactOptions | PooledOptions | FdeOptions | TokensOptions | LanceOptions,
+    Field(discriminator="kind"),
+]
 
 
 class VisualOptions(_Options):
@@ -52,9 +89,11 @@ class VisualOptions(_Options):
     vectors: VectorType = Field(default="int8", description="how vectors are stored")
     pool_factor: int = Field(default=1, ge=1, le=64, description="hierarchical token pooling; 1 is off")
     longest_px: int = Field(default=1400, ge=64, le=8192, description="longer side of a rendered page")
-    candidates: CandidateOptions = PooledOptions()
-    exact_below: int = Field(
-        default=5_000, ge=0, description="units up to which everything is scored exactly"
+    candidates: CandidateOptions = AutoOptions()
+    exact_below: int | None = Field(
+        default=None,
+        ge=0,
+        description="units up to which everything is scored exactly; null decides by how long that takes",
     )
     n_candidates: int = Field(default=200, ge=1, description="units scored exactly above that")
     regions: Literal["direct", "cascade"] = Field(

@@ -8,13 +8,14 @@ as a whole or not at all::
     codes.npy   (n_vectors, code width): the numbers of all units, one unit after the other
     means.npy   one row per unit, where only signs are stored: what they are the signs from
     grids.npy   patch grids of all units, row by row, 65535 for a patch without a vector
+    *.npy       columns of candidate stages, as listed in meta.json; they may be added later
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from docrag.errors import IndexFormatError
 from docrag.late_interaction.multivectors import MultiVectors, VectorType, code_width
 from docrag.late_interaction.view import Grids
-from docrag.store.durable import fsync_tree
+from docrag.store.durable import fsync_tree, write_atomically
 
 FORMAT = 1
 
@@ -150,6 +151,16 @@ def read_segment(folder: Path) -> Segment:
             f"{folder}: the segment is damaged ({error}); delete this folder and run docrag index again: "
             "only its pages are encoded anew"
         ) from error
+
+
+def add_columns(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Put columns beside the vectors of a segment that is there; it never lists one that is not durable."""
+    for name, column in columns.items():
+        np.save(folder / f"{name}.npy", column)
+    fsync_tree(folder)
+    meta: Any = json.loads((folder / "meta.json").read_bytes())
+    meta["columns"] = sorted({*meta["columns"], *columns})
+    write_atomically(folder / "meta.json", json.dumps(meta).encode())
 
 
 def _map(path: Path) -> NDArray[Any]:

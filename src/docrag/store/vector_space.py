@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,26 @@ def write_space(index: Path, space: VectorSpace) -> None:
     (index / FOLDER).mkdir(parents=True, exist_ok=True)
     body = {"format": FORMAT, "space": dataclasses.asdict(space)}
     write_atomically(index / FOLDER / FILE_NAME, json.dumps(body, indent=1).encode() + b"\n")
+
+
+def read_candidates(index: Path) -> dict[str, Any]:
+    """Settings of the candidate stages that an index was prepared for, by name."""
+    try:
+        body: Any = json.loads((index / FOLDER / FILE_NAME).read_bytes())
+        return dict(body.get("candidates", {}))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def record_candidates(index: Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Note the settings of a candidate stage, seeds among them, beside the space of the vectors."""
+    held = read_candidates(index)
+    if held.get(name) == settings:
+        return
+    path = index / FOLDER / FILE_NAME
+    body: Any = json.loads(path.read_bytes())
+    body["candidates"] = held | {name: dict(settings)}
+    write_atomically(path, json.dumps(body, indent=1).encode() + b"\n")
 
 
 def check_space(index: Path, held: VectorSpace, wanted: VectorSpace) -> None:

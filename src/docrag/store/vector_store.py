@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from docrag.late_interaction.view import VectorPart, VectorView
 from docrag.store.durable import storage_errors
 from docrag.store.lock import WriterLock
-from docrag.store.segments import Segment, Source, merged, read_segment, write_segment
+from docrag.store.segments import Segment, Source, add_columns, merged, read_segment, write_segment
 from docrag.store.vector_space import FOLDER, VectorSpace, check_space, read_space, write_space
 from docrag.types import Document, UnitRef
 
@@ -144,14 +144,23 @@ class VectorReader:
 class VectorWriter:
     """Adds segments to an index while holding its writer lock.
 
+    `make_columns` makes the columns named by `column_names` for every segment that is written.
+
     Raises `EncoderMismatch` when the index has vectors of another space than `space`, before the lock is
     taken and before anything is written.
     """
 
     def __init__(
-        self, index: Path, space: VectorSpace, *, owner: str, make_columns: Columns = _no_columns
+        self,
+        index: Path,
+        space: VectorSpace,
+        *,
+        owner: str,
+        column_names: Sequence[str] = (),
+        make_columns: Columns = _no_columns,
     ) -> None:
         self.index, self.space = index, space
+        self._column_names = column_names
         held = read_space(index)
         if held is not None:
             check_space(index, held, space)
@@ -175,6 +184,15 @@ class VectorWriter:
         segment.columns.update(self._make_columns(segment))
         with storage_errors(self.index, "writing a segment"):
             write_segment(self.index / FOLDER / self._new_name(), segment)
+
+    def fill_columns(self) -> int:
+        """Make the columns that segments lack, one segment after the other; returns how many lacked them."""
+        lacking = {name: s for name, s in open_segments(self.index).items() if not self._has_columns(s)}
+        for name, segment in lacking.items():
+            columns = self._make_columns(segment)
+            with storage_errors(self.index, "writing columns of a segment"):
+                add_columns(self.index / FOLDER / name, columns)
+        return len(lacking)
 
     def compact(self, documents: Sequence[Document], ingest_ids: Mapping[str, str]) -> None:
         """Merge small segments, drop invisible units, and make columns anew where they are missing.
@@ -210,7 +228,7 @@ class VectorWriter:
                     shutil.rmtree(path)
 
     def _has_columns(self, segment: Segment) -> bool:
-        return self._make_columns(dataclasses.replace(segment, columns={})).keys() <= segment.columns.keys()
+        return set(self._column_names) <= segment.columns.keys()
 
     def _groups(self, segments: Mapping[str, Segment]) -> Iterable[list[str]]:
         """Names of segments to merge, in order, about `MERGED_BYTES` together."""

@@ -24,8 +24,13 @@ class Candidates(Protocol):
 
     name: str
 
+    @property
+    def column_names(self) -> Sequence[str]:
+        """What `columns` makes; none for a stage that stores nothing beside the vectors."""
+        ...
+
     def columns(self, vectors: MultiVectors) -> Columns:
-        """What to store beside the vectors of a segment; may be empty."""
+        """What to store beside the vectors of a segment, by `column_names`."""
         ...
 
     def shortlist(
@@ -39,6 +44,7 @@ class Exact:
     """No shortlist: everything is scored exactly."""
 
     name = "exact"
+    column_names: Sequence[str] = ()
 
     def columns(self, vectors: MultiVectors) -> Columns:
         """Nothing."""
@@ -53,7 +59,7 @@ class Exact:
         return list(selections)
 
 
-class _Stored:
+class StoredColumns:
     """Columns of parts: as stored, or made once where an index was written without them."""
 
     def __init__(self, make: Callable[[MultiVectors], Columns]) -> None:
@@ -81,7 +87,7 @@ class PooledCandidates:
         self._kernel = kernel
         self._factor = pool_factor
         self._type: VectorType = vector_type
-        self._stored = _Stored(self.columns)
+        self._stored = StoredColumns(self.columns)
         self._opened: dict[str, MultiVectors] = {}
 
     def columns(self, vectors: MultiVectors) -> Columns:
@@ -89,7 +95,7 @@ class PooledCandidates:
         pooled = [pool_hierarchically(vectors.vectors(i), self._factor)[0] for i in range(len(vectors))]
         packed = encode(pooled, self._type, dim=vectors.dim)
         values = (packed.codes, packed.offsets, packed.scales, packed.means)
-        return {name: value for name, value in zip(self._names, values, strict=False) if value is not None}
+        return {name: v for name, v in zip(self.column_names, values, strict=False) if v is not None}
 
     def shortlist(
         self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
@@ -102,13 +108,14 @@ class PooledCandidates:
         return best_rows(selections, scores, n=n)
 
     @property
-    def _names(self) -> list[str]:
+    def column_names(self) -> Sequence[str]:
+        """Of a packed `MultiVectors`."""
         stored = ["codes", "offsets", "scales"] + ["means"] * (self._type == "1-bit")
         return [f"{self.name}-{what}" for what in stored]
 
     def _pooled(self, part: VectorPart) -> MultiVectors:
         if part.name not in self._opened:
-            codes, offsets, scales, *means = self._stored.of(part, self._names)
+            codes, offsets, scales, *means = self._stored.of(part, self.column_names)
             self._opened[part.name] = MultiVectors(
                 codes, offsets, scales, self._type, part.vectors.dim, means[0] if means else None
             )
@@ -120,8 +127,9 @@ class FdeCandidates:
 
     def __init__(self, fde: Fde) -> None:
         self.name = fde.name
+        self.column_names: Sequence[str] = (fde.name,)
         self._fde = fde
-        self._stored = _Stored(self.columns)
+        self._stored = StoredColumns(self.columns)
 
     def columns(self, vectors: MultiVectors) -> Columns:
         """``(n_units, fde_dim) float16``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from docrag.late_interaction.similarity import heat, hot_boxes, similarity_maps,
 from docrag.late_interaction.view import Selection, VectorView
 from docrag.protocols import Corpus, PageEmbedder, QueryVectors, VectorIndex
 from docrag.retrieve.visual.candidates import Candidates, Exact
+from docrag.retrieve.visual.cost import QUICK_S, exact_scan_s
 from docrag.retrieve.visual.kinds import of_kinds
 from docrag.retrieve.visual.ranking import best_units, exact_scores
 from docrag.types import Query, RegionKind, Scored, Unit, UnitRef, ranked
@@ -40,6 +41,16 @@ class Similarity:
     maps: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Shortlisting:
+    """Which stage chose `n_scored` of `n_units` to be scored exactly, and its share of the exact best."""
+
+    stage: str
+    n_units: int
+    n_scored: int
+    recall: float
+
+
 class VisualRetriever:
     """MaxSim over page images, or over crops of regions.
 
@@ -48,7 +59,7 @@ class VisualRetriever:
     candidates
         Finds what to score exactly once more than `exact_below` units are in the scope; None scores all.
     exact_below
-        Up to so many units everything is scored exactly.
+        Up to so many units everything is scored exactly; None: as long as that takes about half a second.
     n_candidates
         How many are scored exactly otherwise, or ``k`` if that is more.
     regions
@@ -63,7 +74,7 @@ class VisualRetriever:
         kernel: MaxSim,
         *,
         candidates: Candidates | None = None,
-        exact_below: int = 0,
+        exact_below: int | None = None,
         n_candidates: int = 200,
         regions: RegionMode = "direct",
         n_cascade_pages: int = 50,
@@ -92,13 +103,8 @@ class VisualRetriever:
         if not query.text.strip():
             return []
         view = self._index.view()
-        docs = self._corpus.select(query.scope)
         vectors = self.encode(query.text.strip()).vectors
-
-        def select(unit: Unit) -> list[Selection]:
-            selections = view.select(docs, query.scope.pages, unit)
-            kinds = query.scope.kinds
-            return selections if kinds is None else of_kinds(selections, view, self._corpus, kinds)
+        select = partial(self._selected, view, query)
 
         if query.unit == "page":
             return self._pages(view, vectors, select, k=k)
@@ -150,11 +156,43 @@ class VisualRetriever:
     ) -> list[Scored]:
         """Rank the selected rows; None for `k` keeps all of them, scored exactly."""
         n_units = sum(len(rows) for _, rows in selections)
-        if k is not None and n_units > max(self._exact_below, self._n_candidates, k):
+        if k is not None and not self._scores_all(selections, k=k):
             n = max(self._n_candidates, k)
             selections = self._candidates.shortlist(vectors, view, selections, n=n)
         scores = exact_scores(self._kernel, vectors, selections)
         return best_units(view, selections, scores, k=n_units if k is None else k)
+
+    def _scores_all(self, selections: Sequence[Selection], *, k: int) -> bool:
+        """Whether everything selected is scored exactly."""
+        n_units = sum(len(rows) for _, rows in selections)
+        if n_units <= max(self._n_candidates, k) or self._candidates.name == Exact.name:
+            return True
+        if self._exact_below is not None:
+            return n_units <= self._exact_below
+        return exact_scan_s(self._kernel, selections) <= QUICK_S
+
+    def shortlisting(self, query: Query, *, k: int = 10) -> Shortlisting | None:
+        """How the units of a query are chosen, against an exact scan, which this makes; None without any."""
+        view = self._index.view()
+        selections = self._selected(view, query, query.unit)
+        n_units = sum(len(rows) for _, rows in selections)
+        if not n_units or not query.text.strip():
+            return None
+        if self._scores_all(selections, k=k):
+            return Shortlisting(Exact.name, n_units, n_units, 1.0)
+        vectors = self.encode(query.text.strip()).vectors
+        chosen = self._candidates.shortlist(vectors, view, selections, n=max(self._n_candidates, k))
+        exact = best_units(view, selections, exact_scores(self._kernel, vectors, selections), k=k)
+        found = best_units(view, chosen, exact_scores(self._kernel, vectors, chosen), k=k)
+        shared = {scored.unit for scored in exact} & {scored.unit for scored in found}
+        n_scored = sum(len(rows) for _, rows in chosen)
+        return Shortlisting(self._candidates.name, n_units, n_scored, len(shared) / max(len(exact), 1))
+
+    def _selected(self, view: VectorView, query: Query, unit: Unit) -> list[Selection]:
+        """Rows of all units that the query's scope admits."""
+        selections = view.select(self._corpus.select(query.scope), query.scope.pages, unit)
+        kinds = query.scope.kinds
+        return selections if kinds is None else of_kinds(selections, view, self._corpus, kinds)
 
 
 def _on_pages(selections: Sequence[Selection], view: VectorView, pages: Sequence[Scored]) -> list[Selection]:
