@@ -1,0 +1,51 @@
+"""Options of the agents."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from docrag.answer.options import CitingOptions, ContextOptions
+
+ToolName = Literal["search", "read_page", "zoom", "read_table", "calculate"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _AgentOptions(_Options):
+    context: ContextOptions = ContextOptions()
+    citing: CitingOptions = CitingOptions()
+
+
+class SeekerInspectorOptions(_AgentOptions):
+    """ViDoRAG's loop: a seeker chooses pages, an inspector reads them and answers or says what is missing.
+
+    How many rounds it may take is ``budget.max_rounds``.
+    """
+
+    kind: Literal["seeker-inspector"] = "seeker-inspector"
+    n_pages: int = Field(default=10, ge=1, le=50, description="candidates in the seeker's buffer")
+    max_inspected: int = Field(
+        default=8, ge=1, le=50, description="pages the inspector is shown at once, those kept included"
+    )
+
+
+class PlannerOptions(_AgentOptions):
+    """A planner that asks sub-questions, acts, reads and plans again.
+
+    How many turns it may take is ``budget.max_rounds``; one call is kept for the answer.
+    """
+
+    kind: Literal["planner"] = "planner"
+    tools: tuple[ToolName, ...] = Field(
+        default=("search", "read_page", "zoom", "read_table", "calculate"),
+        min_length=1,
+        description="what the planner may do, besides answering",
+    )
+    n_pages: int = Field(default=5, ge=1, le=20, description="pages that one search lists")
+    max_invalid: int = Field(
+        default=3, ge=1, description="actions that are not there or not possible before the loop ends"
+    )
