@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from docrag.ingest.events import Event as IndexEvent
     from docrag.ingest.report import IndexReport
     from docrag.pipeline.visual_index import VisualProgress, VisualReport
+    from docrag.results.files import PageFiles
     from docrag.results.shown import ShownAnswer, ShownSearch
     from docrag.retrieve.query.follow_up import FollowUpRewriter
     from docrag.retrieve.stage import SearchResult
@@ -264,6 +265,11 @@ class DocRAG:
     def corpus(self) -> IndexReader:
         """The committed state of the index; raises `docrag.errors.IndexMissing` when there is none."""
         return self._parts.corpus
+
+    @property
+    def page_files(self) -> PageFiles:
+        """The documents' files, for pictures of their pages."""
+        return self._parts.files
 
     def documents(self) -> Sequence[Document]:
         """All documents of the index, sorted by name."""

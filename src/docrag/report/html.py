@@ -35,20 +35,20 @@ def answer_html(
     """
     import jinja2
 
-    css = (_TEMPLATES / "answer.css").read_text("utf-8")
+    css = answer_css()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=shown,
     )
     cited = {citation.evidence_id for citation in answer.citations}
     return environment.get_template("answer.html").render(
         answer=answer,
         reason=abstention_text(answer),
-        crops={n: _view(crop) for n, crop in crops.items()},
+        crops={n: crop_view(crop) for n, crop in crops.items()},
         missing=missing,
         cited=cited,
         retrievers=sorted({name for evidence in answer.evidence for name in evidence.hit.sources}),
@@ -59,12 +59,17 @@ def answer_html(
     )
 
 
-def _shown(value: object) -> object:
+def answer_css() -> str:
+    """Style of reports, as a file holds it."""
+    return (_TEMPLATES / "answer.css").read_text("utf-8")
+
+
+def shown(value: object) -> object:
     """Make every text printable; our own style sheet is marked as safe and stays as its hash wants it."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _view(crop: Crop) -> dict[str, Any]:
+def crop_view(crop: Crop) -> dict[str, Any]:
     """Numbers of a crop for SVG, in points from the crop's own corner."""
 
     def mark(box: Box) -> dict[str, float]:
