@@ -9,33 +9,31 @@ from typing import Any
 
 from docrag.errors import ConfigError
 
-_PIECE = re.compile(r"[A-Za-z]+|[\t ]+|\s|[\x00-\x7f]|[^\x00-\x7f]", re.ASCII)
+_PIECE = re.compile(r"(?P<word> ?[A-Za-z]+)|(?P<blanks>[\t ]+)|.", re.DOTALL)
 
 
 def estimate_tokens(text: str) -> int:
     """Tokens of `text`, rather too many than too few.
 
-    Current tokenizers (byte-level BPE of 100,000 entries and more, sentence pieces) make one token of about
-    four Latin letters; here it is three, every digit and sign counts, a letter of an alphabet of two bytes
-    (Greek, Cyrillic, Arabic, …) is one token, one of three bytes (Chinese, Japanese, Thai, Hindi, …) one
-    and a half, an emoji three. Never more than the bytes of the text, which is what a tokenizer without
+    Current tokenizers (byte-level BPE of 100,000 entries and more) make one token of about four Latin
+    letters; here it is three. Every digit and sign is one token, a blank where no Latin letter follows, two
+    Cyrillic letters, another letter of two bytes (Greek, Arabic, …); one of three bytes (Chinese, Thai, …) is
+    one and a half, an emoji three. Never more than the bytes of the text, which is what a tokenizer without
     merges makes.
     """
     n_halves = 0
     for match in _PIECE.finditer(text):
         piece = match[0]
-        first = ord(piece[0])
-        if piece[0].isascii():
-            if piece[0].isalpha():
-                n_halves += 2 * -(-len(piece) // 3)
-            elif piece[0] in " \t":
-                n_halves += 0 if len(piece) == 1 else 2 * -(-len(piece) // 4)
-            else:
-                n_halves += 2
-        elif first < 0x800:
+        if match["word"]:
+            n_halves += 2 * -(-len(piece.strip()) // 3)
+        elif match["blanks"]:
+            n_halves += 2 * -(-len(piece) // 4)
+        elif "\u0400" <= piece <= "\u052f":
+            n_halves += 1
+        elif ord(piece) < 0x800:
             n_halves += 2
         else:
-            n_halves += 3 if first < 0x10000 else 6
+            n_halves += 3 if ord(piece) < 0x10000 else 6
     return min(-(-n_halves // 2), len(text.encode("utf-8", "surrogatepass")))
 
 
@@ -44,9 +42,9 @@ def tokenizer_counter(path: Path) -> Callable[[str], int]:
 
     Raises `docrag.errors.ConfigError` when there is none or it cannot be read.
     """
-    file = path / "tokenizer.json" if path.is_dir() else path
     from tokenizers import Tokenizer
 
+    file = path / "tokenizer.json" if path.is_dir() else path
     try:
         tokenizer: Any = Tokenizer.from_str(file.read_text("utf-8"))
     except Exception as error:  # the library raises nothing more special than this
