@@ -12,19 +12,24 @@ SIDE = 8
 
 
 def declare_torchvision_operators() -> None:
-    """Let torchvision be imported where only a build with other operators is installed.
+    """Let torchvision be imported where only a build for another torch is installed.
 
     colpali-engine's processors import it, transformers does where it is installed, and nothing of its
-    compiled part is used.
+    compiled part is used. A build that loads is left alone.
     """
-    if "torchvision" in sys.modules or importlib.util.find_spec("torchvision") is None:
+    found = importlib.util.find_spec("torchvision")
+    if "torchvision" in sys.modules or found is None or found.origin is None:
         return
     import torch
 
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    declare_torchvision_operators.keep = library  # type: ignore[attr-defined]  # its end would undo it
+    try:
+        for compiled in Path(found.origin).parent.glob("_C*"):
+            torch.ops.load_library(str(compiled))
+    except OSError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        declare_torchvision_operators.keep = library  # type: ignore[attr-defined]  # its end would undo it
 
 
 def byte_tokenizer(special: list[str], **roles: str) -> Any:
@@ -123,6 +128,25 @@ def save_engine_colpali(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
+def _save_bipali(model_name: str, folder: Path) -> None:
+    declare_torchvision_operators()
+    import colpali_engine.models
+
+    config, image_processor, tokenizer = _colpali_parts()
+    seeded(getattr(colpali_engine.models, model_name), config).save_pretrained(folder)
+    colpali_engine.models.ColPaliProcessor(
+        image_processor=image_processor, tokenizer=tokenizer
+    ).save_pretrained(folder)
+
+
+def save_engine_bipali(folder: Path) -> None:
+    _save_bipali("BiPali", folder)
+
+
+def save_engine_bipaliproj(folder: Path) -> None:
+    _save_bipali("BiPaliProj", folder)
+
+
 # ── ColQwen2 ─────────────────────────────────────────────────────────────────────────────────────────
 
 _QWEN_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
@@ -194,6 +218,241 @@ def save_engine_biqwen2(folder: Path) -> None:
     _engine_qwen_processor(BiQwen2Processor).save_pretrained(folder)
 
 
+def _qwen2_5_config() -> Any:
+    from transformers import Qwen2_5_VLConfig
+
+    older = _qwen_parts()[0]
+    return Qwen2_5_VLConfig(
+        text_config={
+            "model_type": "qwen2_5_vl_text",
+            **_text(
+                older.text_config.vocab_size,
+                rope_parameters=older.text_config.rope_parameters,
+                max_position_embeddings=4096,
+            ),
+            "pad_token_id": older.text_config.pad_token_id,
+        },
+        vision_config={
+            "model_type": "qwen2_5_vl_vision",
+            "depth": 2, "hidden_size": 32, "num_heads": 4, "intermediate_size": 64, "out_hidden_size": 32,
+            "patch_size": 14, "spatial_merge_size": 2, "window_size": 56, "fullatt_block_indexes": [1],
+        },
+        image_token_id=older.image_token_id,
+        video_token_id=older.video_token_id,
+        vision_start_token_id=older.vision_start_token_id,
+        vision_end_token_id=older.vision_end_token_id,
+    )  # fmt: skip
+
+
+def save_engine_colqwen2_5(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import ColQwen2_5, ColQwen2_5_Processor
+
+    seeded(ColQwen2_5, _qwen2_5_config()).save_pretrained(folder)
+    _engine_qwen_processor(ColQwen2_5_Processor).save_pretrained(folder)
+
+
+def save_engine_biqwen2_5(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiQwen2_5, BiQwen2_5_Processor
+
+    seeded(BiQwen2_5, _qwen2_5_config()).save_pretrained(folder)
+    _engine_qwen_processor(BiQwen2_5_Processor).save_pretrained(folder)
+
+
+# ── Qwen 3 and 3.5 ───────────────────────────────────────────────────────────────────────────────────
+
+_QWEN_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% for part in message.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}"
+    "{% else %}<|vision_start|><|image_pad|><|vision_end|>{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen3_processor(processor_class: Any, **more: Any) -> Any:
+    """Processor of a Qwen 3 or 3.5: patches of 16 px, two by two merged."""
+    from transformers import Qwen3VLVideoProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    return processor_class(
+        image_processor=Qwen2VLImageProcessorPil(
+            size={"shortest_edge": 64 * 64, "longest_edge": 192 * 192}, patch_size=16
+        ),
+        tokenizer=_qwen_parts()[2],
+        video_processor=Qwen3VLVideoProcessor(),
+        **more,
+    )
+
+
+def qwen3_config(width: int = 32, n_heads: int = 4, n_key_value_heads: int = 2) -> Any:
+    """Configuration of a Qwen3-VL whose vision and text parts are `width` wide."""
+    from transformers import Qwen3VLConfig
+
+    older = _qwen_parts()[0]
+    head = width // n_heads
+    section = [head // 4, head // 8, head // 8]
+    return Qwen3VLConfig(
+        text_config={
+            "model_type": "qwen3_vl_text",
+            "vocab_size": older.text_config.vocab_size, "hidden_size": width, "intermediate_size": 2 * width,
+            "num_hidden_layers": 2, "num_attention_heads": n_heads, "head_dim": head,
+            "num_key_value_heads": n_key_value_heads, "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default", "mrope_section": section, "mrope_interleaved": True,
+                "rope_theta": 1e4,
+            },
+            "pad_token_id": older.text_config.pad_token_id,
+        },
+        vision_config={
+            "model_type": "qwen3_vl_vision",
+            "depth": 2, "hidden_size": width, "num_heads": n_heads, "intermediate_size": 2 * width,
+            "out_hidden_size": width, "patch_size": 16, "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=older.image_token_id,
+        video_token_id=older.video_token_id,
+        vision_start_token_id=older.vision_start_token_id,
+        vision_end_token_id=older.vision_end_token_id,
+    )  # fmt: skip
+
+
+def _qwen3_5_config() -> Any:
+    """One layer of linear and one of full attention."""
+    from transformers import Qwen3_5Config
+
+    older = qwen3_config()
+    return Qwen3_5Config(
+        text_config={
+            "model_type": "qwen3_5_text",
+            "vocab_size": older.text_config.vocab_size, "hidden_size": 32, "intermediate_size": 64,
+            "num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"],
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+            "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4, "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+                "rope_theta": 1e4, "partial_rotary_factor": 0.5,
+            },
+            "pad_token_id": older.text_config.pad_token_id,
+        },
+        vision_config={
+            "model_type": "qwen3_5_vision",
+            "depth": 2, "hidden_size": 32, "num_heads": 4, "intermediate_size": 64, "out_hidden_size": 32,
+            "patch_size": 16, "num_position_embeddings": 64,
+        },
+        image_token_id=older.image_token_id,
+        video_token_id=older.video_token_id,
+        vision_start_token_id=older.vision_start_token_id,
+        vision_end_token_id=older.vision_end_token_id,
+    )  # fmt: skip
+
+
+def save_engine_colqwen3(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import ColQwen3, ColQwen3Processor
+
+    seeded(ColQwen3, qwen3_config()).save_pretrained(folder)
+    qwen3_processor(ColQwen3Processor).save_pretrained(folder)
+
+
+def save_engine_biqwen3(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiQwen3, BiQwen3Processor
+
+    seeded(BiQwen3, qwen3_config()).save_pretrained(folder)
+    qwen3_processor(BiQwen3Processor).save_pretrained(folder)
+
+
+def save_engine_colqwen3_5(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import ColQwen3_5, ColQwen3_5Processor
+
+    seeded(ColQwen3_5, _qwen3_5_config()).save_pretrained(folder)
+    qwen3_processor(ColQwen3_5Processor).save_pretrained(folder)
+
+
+def save_engine_biqwen3_5(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiQwen3_5, BiQwen3_5Processor
+
+    seeded(BiQwen3_5, _qwen3_5_config()).save_pretrained(folder)
+    qwen3_processor(BiQwen3_5Processor).save_pretrained(folder)
+
+
+def save_qwen3_vl(folder: Path) -> None:
+    """A plain vision-language model, of which last-token pooling makes a page encoder."""
+    declare_torchvision_operators()
+    from transformers import Qwen3VLForConditionalGeneration, Qwen3VLProcessor
+
+    seeded(Qwen3VLForConditionalGeneration, qwen3_config()).save_pretrained(folder)
+    qwen3_processor(Qwen3VLProcessor, chat_template=_QWEN_CHAT).save_pretrained(folder)
+
+
+# ── Gemma 3 ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _gemma3_parts(processor_class: Any) -> tuple[Any, Any]:
+    """Configuration and processor: 16 tokens an image, which see one another whichever comes first."""
+    from transformers import Gemma3Config
+    from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+
+    tokenizer = byte_tokenizer(
+        ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>",
+         "<start_of_image>", "<end_of_image>", "<image_soft_token>"],
+        pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>",
+        extra_special_tokens={
+            "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
+            "image_token": "<image_soft_token>",
+        },
+        chat_template=(
+            "{{ bos_token }}{% for message in messages %}<start_of_turn>{{ message.role }}\n"
+            "{% for part in message.content %}"
+            "{% if part.type == 'image' %}<start_of_image>{% else %}{{ part.text }}{% endif %}"
+            "{% endfor %}<end_of_turn>\n{% endfor %}"
+        ),
+    )  # fmt: skip
+    id_of = tokenizer.convert_tokens_to_ids
+    config = Gemma3Config(
+        text_config={
+            "model_type": "gemma3_text",
+            **_text(len(tokenizer), head_dim=8, query_pre_attn_scalar=8, max_position_embeddings=4096),
+            "layer_types": ["sliding_attention", "full_attention"], "sliding_window": 512,
+            "pad_token_id": id_of("<pad>"), "bos_token_id": id_of("<bos>"), "eos_token_id": id_of("<eos>"),
+        },
+        vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **_siglip_vision(112)},
+        mm_tokens_per_image=16,
+        boi_token_index=id_of("<start_of_image>"),
+        eoi_token_index=id_of("<end_of_image>"),
+        image_token_index=id_of("<image_soft_token>"),
+    )  # fmt: skip
+    processor = processor_class(
+        image_processor=Gemma3ImageProcessorPil(size={"height": 112, "width": 112}),
+        tokenizer=tokenizer,
+        image_seq_length=16,
+    )
+    return config, processor
+
+
+def save_engine_colgemma3(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import ColGemma3, ColGemmaProcessor3
+
+    config, processor = _gemma3_parts(ColGemmaProcessor3)
+    seeded(ColGemma3, config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def save_engine_bigemma3(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiGemma3, BiGemmaProcessor3
+
+    config, processor = _gemma3_parts(BiGemmaProcessor3)
+    seeded(BiGemma3, config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
 def save_engine_adapter(folder: Path) -> None:
     """A LoRA adapter in `folder`, and its base in ``base`` below it."""
     import torch
@@ -238,13 +497,11 @@ def idefics_processor_parts() -> tuple[Any, Any]:
     return image_processor, tokenizer
 
 
-def save_engine_colidefics3(folder: Path) -> None:
-    declare_torchvision_operators()
-    from colpali_engine.models import ColIdefics3, ColIdefics3Processor
+def _idefics3_parts(processor_class: Any) -> tuple[Any, Any]:
     from transformers import Idefics3Config
 
     image_processor, tokenizer = idefics_processor_parts()
-    processor = ColIdefics3Processor(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
+    processor = processor_class(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
     config = Idefics3Config(
         vision_config={"model_type": "idefics3_vision", **_siglip_vision(56)},
         text_config={"model_type": "llama", **_text(len(tokenizer))},
@@ -252,7 +509,25 @@ def save_engine_colidefics3(folder: Path) -> None:
         scale_factor=2,
         pad_token_id=tokenizer.pad_token_id,
     )
+    return config, processor
+
+
+def save_engine_colidefics3(folder: Path) -> None:
+    """What ColSmol is: its checkpoints name this class."""
+    declare_torchvision_operators()
+    from colpali_engine.models import ColIdefics3, ColIdefics3Processor
+
+    config, processor = _idefics3_parts(ColIdefics3Processor)
     seeded(ColIdefics3, config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def save_engine_biidefics3(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiIdefics3, BiIdefics3Processor
+
+    config, processor = _idefics3_parts(BiIdefics3Processor)
+    seeded(BiIdefics3, config).save_pretrained(folder)
     processor.save_pretrained(folder)
 
 
@@ -294,6 +569,16 @@ def save_engine_colmodernvbert(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
+def save_engine_bimodernvbert(folder: Path) -> None:
+    declare_torchvision_operators()
+    from colpali_engine.models import BiModernVBert, BiModernVBertProcessor
+
+    image_processor, tokenizer = idefics_processor_parts()
+    processor = BiModernVBertProcessor(image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4)
+    seeded(BiModernVBert, _modernvbert_config(tokenizer)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
 MAKERS = {
     "transformers-colpali": save_colpali,
     "transformers-colqwen2": save_colqwen2,
@@ -301,7 +586,20 @@ MAKERS = {
     "engine-colpali": save_engine_colpali,
     "engine-colqwen2": save_engine_colqwen2,
     "engine-colqwen2-lora": save_engine_adapter,
+    "engine-colqwen2_5": save_engine_colqwen2_5,
+    "engine-colqwen3": save_engine_colqwen3,
+    "engine-colqwen3_5": save_engine_colqwen3_5,
+    "engine-colgemma3": save_engine_colgemma3,
     "engine-colidefics3": save_engine_colidefics3,
     "engine-colmodernvbert": save_engine_colmodernvbert,
+    "engine-bipali": save_engine_bipali,
+    "engine-bipaliproj": save_engine_bipaliproj,
     "engine-biqwen2": save_engine_biqwen2,
+    "engine-biqwen2_5": save_engine_biqwen2_5,
+    "engine-biqwen3": save_engine_biqwen3,
+    "engine-biqwen3_5": save_engine_biqwen3_5,
+    "engine-biidefics3": save_engine_biidefics3,
+    "engine-bimodernvbert": save_engine_bimodernvbert,
+    "engine-bigemma3": save_engine_bigemma3,
+    "last-token-qwen3-vl": save_qwen3_vl,
 }

@@ -46,8 +46,9 @@ FAMILIES: Mapping[str, Family] = dict(
         _engine("ColIdefics3", "ColIdefics3Processor"),
         _engine("ColModernVBert", "ColModernVBertProcessor"),
         _engine("ColGemma3", "ColGemmaProcessor3"),
-        _engine("BiPali", "BiPaliProcessor"),
-        _engine("BiPaliProj", "BiPaliProcessor"),
+        # BiPaliProcessor differs in how it scores, and loses its parts under transformers 5.
+        _engine("BiPali", "ColPaliProcessor"),
+        _engine("BiPaliProj", "ColPaliProcessor"),
         _engine("BiQwen2", "BiQwen2Processor"),
         _engine("BiQwen2_5", "BiQwen2_5_Processor"),
         _engine("BiQwen3", "BiQwen3Processor"),

@@ -40,7 +40,7 @@ class LocalPageEmbedder:
         model, processor = _load(checkpoint, dtype)
         self._processor: Any = processor
         self._model: Any = model.eval().to(self._device)
-        self._image_token_id = int(processor.image_token_id)
+        self._image_token_id = _image_token_id(model, processor)
         self.processor = checkpoint.processor
         probe = self._forward([self._processor.process_queries([_PROBE])])[0]
         is_single = probe.ndim == 1
@@ -116,6 +116,22 @@ class LocalPageEmbedder:
 
 _PROBE = "dimension"
 
+_HEAD = "lm_head.weight"
+"""Of a language model; no page encoder reads its logits, and checkpoints leave it out where it is tied."""
+
+
+def _image_token_id(model: Loaded, processor: Loaded) -> int:
+    """The token in whose places the patches are.
+
+    It stands in the configuration of the model, or of the vision-language model in it: what Gemma 3's
+    processor calls the image token opens an image, and stands once.
+    """
+    for config in (model.config, getattr(model.config, "vlm_config", None)):
+        found = getattr(config, "image_token_id", None)
+        if found is not None:
+            return int(found)
+    return int(processor.image_token_id)
+
 
 def _load(checkpoint: Checkpoint, dtype: Loaded) -> tuple[Loaded, Loaded]:
     """Model and processor of a checkpoint, by the classes that its family names."""
@@ -155,7 +171,7 @@ def _load(checkpoint: Checkpoint, dtype: Loaded) -> tuple[Loaded, Loaded]:
         processor = processor_class.from_pretrained(checkpoint.folder, **safely)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"page encoder {checkpoint.name} at {checkpoint.folder}: {error}") from error
-    missing = sorted(info["missing_keys"])
+    missing = sorted(name for name in info["missing_keys"] if not name.endswith(_HEAD))
     if missing:
         raise ModelError(
             f"page encoder {checkpoint.name}: the checkpoint lacks {len(missing)} weights of "
