@@ -20,15 +20,15 @@ from docrag.retrieve.fusion.dempster_shafer import DempsterShafer, belief_shares
 from docrag.retrieve.fusion.normalise import (
     Normaliser,
     min_max,
-    normalised,
     rank,
     sigmoid,
     softmax,
     zscore,
 )
+from docrag.retrieve.fusion.pool import Pool
 from docrag.retrieve.fusion.reciprocal_rank import ReciprocalRank
 from docrag.retrieve.fusion.union import Union
-from docrag.retrieve.fusion.weighted_sum import WeightedSum
+from docrag.retrieve.fusion.weighted_sum import WeightedSum, normalised
 from docrag.types import Scored, SourceScore, UnitRef, ranked
 
 WEIGHTS = {"a": 0.7, "b": 0.3}
@@ -83,16 +83,14 @@ def test_zscore_by_hand():
 
 
 def test_statistics_come_from_the_declared_set():
-    rankings = {"a": ranking({1: 10, 2: 8, 3: 0, 4: -6}), "b": ranking({4: 1, 1: 0.5})}
+    pool = Pool({"a": ranking({1: 10, 2: 8, 3: 0, 4: -6}), "b": ranking({4: 1, 1: 0.5})})
     # top-2 of a: mean 9, deviation 1
-    a = normalised(rankings, zscore, statistics="top-k", top_k=2)["a"]
-    assert [a[unit("d.pdf", n)] for n in (1, 2, 3, 4)] == [1, -1, -9, -15]
+    assert normalised(pool, zscore, statistics="top-k", top_k=2)["a"].tolist() == [1, -1, -9, -15]
     # union of the first ones of both: 10 and -6; minimum -6, range 16
-    a = normalised(rankings, min_max, statistics="union", top_k=1)["a"]
-    assert [a[unit("d.pdf", n)] for n in (1, 2, 3, 4)] == [1, 14 / 16, 6 / 16, 0]
+    found = normalised(pool, min_max, statistics="union", top_k=1)["a"]
+    assert found.tolist() == [1, 14 / 16, 6 / 16, 0]
     # all: minimum -6, range 16
-    a = normalised(rankings, min_max, statistics="all", top_k=1)["a"]
-    assert a[unit("d.pdf", 3)] == 6 / 16
+    assert normalised(pool, min_max, statistics="all", top_k=1)["a"][2] == 6 / 16
 
 
 @pytest.mark.parametrize("normalise", [zscore, min_max])

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.errors import ConfigError
-from docrag.retrieve.fusion.merge import merged
-from docrag.retrieve.fusion.normalise import checked_scores, min_max
-from docrag.types import Fused, Scored, UnitRef
+from docrag.retrieve.fusion.normalise import min_max
+from docrag.retrieve.fusion.pool import Pool
+from docrag.types import Fused, Scored
 
 Scale = Literal["max", "min-max"]
 """How scores become shares of belief: over the best one, or from the lowest to the best."""
@@ -79,17 +79,15 @@ class DempsterShafer:
 
     def fuse(self, rankings: Mapping[str, Sequence[Scored]]) -> list[Fused]:
         """All units of all rankings, best first, ties in unit order."""
-        present = {name: ranking for name, ranking in rankings.items() if ranking}
-        places = {unit: i for i, unit in enumerate(dict.fromkeys(u for r in present.values() for u, _ in r))}
+        pool = Pool({name: ranking for name, ranking in rankings.items() if ranking})
         # Products over rankings; their differences are the unnormalised masses of Dempster's rule.
-        not_against = np.ones(len(places))
-        not_for = np.ones(len(places))
-        undecided = np.ones(len(places))
-        for name, ranking in present.items():
-            shares = belief_shares(checked_scores(name, ranking), self._scale)
-            whose = [places[unit] for unit, _ in ranking]
-            of_all = np.full(len(places), shares[-1] if self._absent == "last" else np.nan)
-            of_all[whose] = shares
+        not_against = np.ones(len(pool))
+        not_for = np.ones(len(pool))
+        undecided = np.ones(len(pool))
+        for units, scores in pool.rankings.values():
+            shares = belief_shares(scores, self._scale)
+            of_all = np.full(len(pool), shares[-1] if self._absent == "last" else np.nan)
+            of_all[units] = shares
             known = ~np.isnan(of_all)
             mass_for = np.where(known, self._alpha * of_all, 0.0)
             mass_against = np.where(known, self._beta * (1 - of_all), 0.0)
@@ -97,12 +95,12 @@ class DempsterShafer:
             not_for *= 1 - mass_for
             undecided *= 1 - mass_for - mass_against
         agreement = not_against + not_for - undecided  # 1 − K
-        belief = np.zeros(len(places))
+        belief = np.zeros(len(pool))
         sound = agreement > 1 - TOTAL_CONFLICT
         belief[sound] = (not_against - undecided / 2)[sound] / agreement[sound]
         if self._prior == "layout":
-            belief *= [_layout_prior(unit, present) for unit in places]
-        return merged(rankings, dict(zip(places, belief.tolist(), strict=True)))
+            belief *= layout_prior(pool)
+        return pool.fused(belief)
 
 
 def belief_shares(scores: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
@@ -121,13 +119,18 @@ def belief_shares(scores: NDArray[np.float64], scale: Scale) -> NDArray[np.float
     return np.clip(scores / best, 0, 1)
 
 
-def _layout_prior(unit: UnitRef, rankings: Mapping[str, Sequence[Scored]]) -> float:
-    """1 when every ranking holds a page of the same document at most one page away, else the floor."""
-    near = all(
-        any(
-            other.doc_id == unit.doc_id and abs(other.page_no - unit.page_no) <= MAX_PAGES_APART
-            for other, _ in ranking[:N_PRIOR]
-        )
-        for ranking in rankings.values()
-    )
-    return 1.0 if near else PRIOR_FLOOR
+def layout_prior(pool: Pool) -> NDArray[np.float64]:
+    """1 for units whose page is in every ranking's first `N_PRIOR`, or next to one; else the floor.
+
+    ``(n_units,)``; next to one is at most `MAX_PAGES_APART` away in the same document.
+    """
+    near = [
+        {
+            (pool.units[i].doc_id, pool.units[i].page_no + step)
+            for i in units[:N_PRIOR].tolist()
+            for step in range(-MAX_PAGES_APART, MAX_PAGES_APART + 1)
+        }
+        for units, _ in pool.rankings.values()
+    ]
+    near_all = set[tuple[str, int]].intersection(*near) if near else set[tuple[str, int]]()
+    return np.array([1.0 if (u.doc_id, u.page_no) in near_all else PRIOR_FLOOR for u in pool.units])

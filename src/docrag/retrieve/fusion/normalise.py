@@ -7,13 +7,13 @@ different queries are not comparable before, nor after.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docrag.types import Fused, Scored, UnitRef
+from docrag.types import Fused, Scored
 
 Statistics = Literal["top-k", "union", "all"]
 """Which scores of a ranking give its statistics: its own first k, those of every unit that any ranking has
@@ -91,35 +91,6 @@ def _divided(centred: NDArray[np.float64], spread: float, sample: NDArray[np.flo
     """`centred` over `spread`, or zeros when the spread is nothing but rounding of equal scores."""
     rounding = np.finfo(np.float64).eps * len(sample) * max(1.0, float(np.abs(sample).max()))
     return centred / spread if spread > rounding else np.zeros_like(centred)
-
-
-def normalised(
-    rankings: Mapping[str, Sequence[Scored]],
-    normalise: Normaliser,
-    *,
-    statistics: Statistics = "all",
-    top_k: int = 50,
-) -> dict[str, dict[UnitRef, float]]:
-    """Normalised score of every unit of every ranking; an empty ranking gives an empty map.
-
-    Raises
-    ------
-    ValueError
-        A score is NaN or infinite, a unit stands twice in a ranking, or a ranking is not sorted.
-    """
-    heads = {unit for ranking in rankings.values() for unit, _ in ranking[:top_k]}
-    result: dict[str, dict[UnitRef, float]] = {}
-    for name, ranking in rankings.items():
-        scores = checked_scores(name, ranking)
-        if statistics == "top-k":
-            sample = scores[:top_k]
-        elif statistics == "union":
-            sample = scores[[unit in heads for unit, _ in ranking]]
-        else:
-            sample = scores
-        values = normalise(scores, sample).tolist() if len(scores) else []
-        result[name] = {unit: value for (unit, _), value in zip(ranking, values, strict=True)}
-    return result
 
 
 def checked_scores(name: str, ranking: Sequence[Scored | Fused]) -> NDArray[np.float64]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from docrag.retrieve.fusion.merge import checked_weights, merged, weight_of
-from docrag.retrieve.fusion.normalise import checked_scores
-from docrag.types import Fused, Scored, UnitRef
+import numpy as np
+
+from docrag.retrieve.fusion.pool import Pool
+from docrag.retrieve.fusion.weights import checked_weights, weight_of
+from docrag.types import Fused, Scored
 
 DEFAULT_C = 60
 """The paper's constant; larger values flatten the head of the lists."""
@@ -21,10 +23,8 @@ class ReciprocalRank:
 
     def fuse(self, rankings: Mapping[str, Sequence[Scored]]) -> list[Fused]:
         """All units of all rankings, best first, ties in unit order."""
-        sums: dict[UnitRef, float] = {}
-        for name, ranking in rankings.items():
-            checked_scores(name, ranking)
-            weight = weight_of(name, self._weights)
-            for rank, (unit, _) in enumerate(ranking, 1):
-                sums[unit] = sums.get(unit, 0.0) + weight / (self._c + rank)
-        return merged(rankings, sums)
+        pool = Pool(rankings)
+        sums = np.zeros(len(pool))
+        for name, (units, _) in pool.rankings.items():
+            sums[units] += weight_of(name, self._weights) / (self._c + np.arange(1, len(units) + 1))
+        return pool.fused(sums)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from docrag.errors import ConfigError
-from docrag.retrieve.fusion.merge import merged
-from docrag.retrieve.fusion.normalise import checked_scores
-from docrag.types import Fused, Scored, UnitRef
+from docrag.retrieve.fusion.pool import Pool
+from docrag.types import Fused, Scored
 
 
 class Union:
@@ -22,12 +23,10 @@ class Union:
 
     def fuse(self, rankings: Mapping[str, Sequence[Scored]]) -> list[Fused]:
         """All units of all rankings, in the order of the rankings; ConfigError for one not in the order."""
-        for name, ranking in rankings.items():
-            checked_scores(name, ranking)
-            if name not in self._order:
-                known = ", ".join(self._order)
-                raise ConfigError(f"the union has no place for the retriever {name!r}; its order is: {known}")
-        units: dict[UnitRef, None] = {}
-        for name in self._order:
-            units |= dict.fromkeys(unit for unit, _ in rankings.get(name, ()))
-        return merged(rankings, {unit: float(len(units) - i) for i, unit in enumerate(units)})
+        if unknown := [name for name in rankings if name not in self._order]:
+            known = ", ".join(self._order)
+            raise ConfigError(
+                f"the union has no place for the retriever {unknown[0]!r}; its order is: {known}"
+            )
+        pool = Pool({name: rankings[name] for name in self._order if name in rankings})
+        return pool.fused(np.arange(len(pool), 0, -1, dtype=np.float64))  # units are numbered as they are met

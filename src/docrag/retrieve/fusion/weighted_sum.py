@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from docrag.retrieve.fusion.merge import checked_weights, merged, weight_of
-from docrag.retrieve.fusion.normalise import Normaliser, Statistics, normalised, zscore
-from docrag.types import Fused, Scored, UnitRef
+import numpy as np
+from numpy.typing import NDArray
+
+from docrag.retrieve.fusion.normalise import Normaliser, Statistics, zscore
+from docrag.retrieve.fusion.pool import Pool
+from docrag.retrieve.fusion.weights import checked_weights, weight_of
+from docrag.types import Fused, Scored
 
 
 class WeightedSum:
@@ -32,11 +36,31 @@ class WeightedSum:
 
     def fuse(self, rankings: Mapping[str, Sequence[Scored]]) -> list[Fused]:
         """All units of all rankings, best first, ties in unit order."""
-        by_name = normalised(rankings, self._normalise, statistics=self._statistics, top_k=self._top_k)
-        sums: dict[UnitRef, float] = {unit: 0.0 for scores in by_name.values() for unit in scores}
-        for name, scores in by_name.items():
+        pool = Pool(rankings)
+        by_name = normalised(pool, self._normalise, statistics=self._statistics, top_k=self._top_k)
+        sums = np.zeros(len(pool))
+        for name, values in by_name.items():
             weight = weight_of(name, self._weights)
-            floor = min(scores.values(), default=0.0)
-            for unit in sums:
-                sums[unit] += weight * scores.get(unit, floor)
-        return merged(rankings, sums)
+            if len(values):
+                of_all = np.full(len(pool), values.min())
+                of_all[pool.rankings[name].units] = values
+                sums += weight * of_all
+        return pool.fused(sums)
+
+
+def normalised(
+    pool: Pool, normalise: Normaliser, *, statistics: Statistics = "all", top_k: int = 50
+) -> dict[str, NDArray[np.float64]]:
+    """Normalised scores of every ranking, ``(n_ranked,)``, best first; none for an empty ranking."""
+    heads = np.zeros(len(pool), bool)
+    for units, _ in pool.rankings.values():
+        heads[units[:top_k]] = True
+    result: dict[str, NDArray[np.float64]] = {}
+    for name, (units, scores) in pool.rankings.items():
+        sample = scores
+        if statistics == "top-k":
+            sample = scores[:top_k]
+        elif statistics == "union":
+            sample = scores[heads[units]]
+        result[name] = normalise(scores, sample) if len(scores) else scores
+    return result
