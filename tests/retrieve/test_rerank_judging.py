@@ -183,12 +183,10 @@ def test_a_file_keeps_values_between_runs_and_drops_the_oldest(tmp_path: Path):
     cache = FileCache(path, max_entries=2)
     for key in "abc":
         cache.put(key, key.upper())
-    cache.close()
     opened = FileCache(path)
     assert [opened.get(key) for key in "abc"] == [None, "B", "C"]
     assert opened.get("b") == "B"
     opened.put("b", "new")
-    opened.close()
     assert FileCache(path).get("b") == "new"
 
 
@@ -214,7 +212,8 @@ def test_a_file_that_is_no_cache_is_an_error_and_one_that_breaks_later_is_none(t
     with pytest.raises(StorageError, match=r"notes.txt: no cache of rerank scores.*name another file"):
         FileCache(path)
     cache = FileCache(tmp_path / "cache.sqlite", memory=MemoryCache(1))
-    cache.close()
+    (tmp_path / "cache.sqlite").unlink()
+    (tmp_path / "cache.sqlite").mkdir()
     cache.put("a", "1")
     cache.put("b", "2")
     assert (cache.get("a"), cache.get("b")) == (None, "2")
@@ -277,9 +276,18 @@ def test_work_is_done_in_order_and_errors_stand_in_their_place():
         return n * 10
 
     for n_parallel in (1, 3):
-        first, second, third = each(work, [1, 2, 3], n_parallel=n_parallel)
+        first, second, third = each(work, [1, 2, 3], Calls(), n_parallel=n_parallel)
         assert (first, str(second), third) == (10, "two", 30)
-    assert each(work, [], n_parallel=3) == []
+    assert each(work, [], Calls(), n_parallel=3) == []
+
+
+def test_work_that_no_call_is_left_for_is_not_begun():
+    begun: list[int] = []
+    calls = Calls(max_calls=3)
+    calls.start()
+    results = each(begun.append, [1, 2, 3, 4], calls, n_parallel=1)
+    assert begun == [1, 2]
+    assert [isinstance(result, BudgetExceeded) for result in results] == [False, False, True, True]
 
 
 # ── failures ─────────────────────────────────────────────────────────────────────────────────────────────

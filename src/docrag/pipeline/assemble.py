@@ -10,10 +10,11 @@ from docrag.chat.prompts import Prompts
 from docrag.embed.build import build_text_embedder
 from docrag.pipeline.custom import CustomOptions, make_custom
 from docrag.pipeline.settings import Settings
-from docrag.protocols import Answerer, TextEmbedder
+from docrag.protocols import Answerer, PagePictures, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.guided_refiner import LateInteraction
 from docrag.retrieve.query.build import build_planners
+from docrag.retrieve.rerank.build import RerankParts, build_rerankers
 from docrag.retrieve.stage import RetrievalStage
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store import drafts
@@ -28,11 +29,12 @@ def build_retrieval(
     visual: Callable[[], VisualRetriever] | None = None,
     chats: Callable[[], Chats] | None = None,
     prompts: Prompts | None = None,
+    pictures: PagePictures | None = None,
 ) -> RetrievalStage:
     """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's.
 
     `visual` makes the visual retriever, which is done only when "visual" is among the retrievers; `chats`
-    makes the chat models, None where none is configured.
+    makes the chat models, None where none is configured; `pictures` are what rerankers may look at.
     """
     if embedder is not None and "dense" in settings.retrieval.retrievers:
         corpus.check_encoder(embedder.identity)
@@ -44,14 +46,16 @@ def build_retrieval(
 
         late_interaction = LateInteraction(seen.encode, open_vectors(corpus))
     custom = settings.custom
+    prompts = prompts if prompts is not None else Prompts()
     return build_retrieval_stage(
         corpus,
         embedder,
         settings.retrieval,
         visual=seen,
         late_interaction=late_interaction,
-        planners=build_planners(
-            settings.retrieval.query, chats=chats, prompts=prompts if prompts is not None else Prompts()
+        planners=build_planners(settings.retrieval.query, chats=chats, prompts=prompts),
+        rerank_steps=build_rerankers(
+            settings.retrieval.rerank, RerankParts(corpus, chats, pictures, prompts)
         ),
         more_retrievers=[
             make_custom(options, corpus, setting=f"custom.retrievers[{i}]", method="retrieve")

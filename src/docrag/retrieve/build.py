@@ -28,6 +28,7 @@ from docrag.retrieve.options import (
 )
 from docrag.retrieve.query.plan import Planner
 from docrag.retrieve.reference_boost import ReferenceBoost
+from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.retrieve.stage import RetrievalStage
 
 _log = logging.getLogger(__name__)
@@ -41,13 +42,15 @@ def build_retrieval_stage(
     visual: Retriever | None = None,
     late_interaction: LateInteraction | None = None,
     planners: Sequence[Planner] = (),
+    rerank_steps: Sequence[RerankStep] = (),
     more_retrievers: Sequence[Retriever] = (),
     more_rerankers: Sequence[Reranker] = (),
 ) -> RetrievalStage:
     """Assemble the stage that `options` describe; without an encoder, the stage without "dense".
 
     `visual` is what the name "visual" stands for, `late_interaction` what it compares. `planners` decide what
-    is searched for. `more_retrievers` and `more_rerankers` come after those that `options` name.
+    is searched for, `rerank_steps` look at the best of what is found. `more_retrievers` and `more_rerankers`
+    come after those that `options` name.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def build_retrieval_stage(
         max_per_document=options.max_per_document,
         page_order=options.page_order,
         depth=options.depth,
+        rerank_steps=rerank_steps,
         rerankers=more_rerankers,
     )
 

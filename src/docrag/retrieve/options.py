@@ -11,6 +11,7 @@ from docrag.retrieve.fusion.dempster_shafer import Absent, Prior, Scale
 from docrag.retrieve.fusion.guided_query import Target
 from docrag.retrieve.fusion.normalise import Statistics
 from docrag.retrieve.query.options import QueryOptions
+from docrag.retrieve.rerank.options import RerankOptions
 
 
 class _Options(BaseModel):
@@ -97,6 +98,9 @@ class RetrievalOptions(_Options):
         default=None, description="cuts every retriever's ranking before fusion; ViDoRAG: gaussian-mixture"
     )
     cutoff: CutoffOptions | None = Field(default=None, description="cuts the fused ranking")
+    rerank: RerankOptions = Field(
+        default=RerankOptions(), description="reorders or filters the best of what is left"
+    )
     pad_to: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(),
         description="fill cut results up to the next of these numbers; ViDoRAG: 1, 2, 4, 6, 9, 12, 16, 20",

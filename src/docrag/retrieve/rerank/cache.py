@@ -7,6 +7,8 @@ import logging
 import sqlite3
 import threading
 from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -65,8 +67,9 @@ class MemoryCache:
 class FileCache:
     """The last `max_entries` values in an SQLite file, behind a `MemoryCache`: digests and scores, no text.
 
-    Several processes may share it. A read or write that fails is a value that is not cached, and is logged.
-    Raises `docrag.errors.StorageError` when the file cannot be opened or is no such cache.
+    Several threads and processes may share it; it is open only while it is read or written. A read or write
+    that fails is a value that is not cached, and is logged. Raises `docrag.errors.StorageError` when the file
+    cannot be made or is no such cache.
     """
 
     def __init__(
@@ -75,24 +78,18 @@ class FileCache:
         self._path = path
         self._max_entries = max_entries
         self._memory = memory if memory is not None else MemoryCache()
-        self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS judged (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value TEXT)"
-            )
-            self._database.execute("SELECT n, key, value FROM judged LIMIT 1")
+            with self._open() as database:
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS judged (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value TEXT)"
+                )
+                database.execute("SELECT n, key, value FROM judged LIMIT 1")
         except (OSError, sqlite3.Error) as error:
             raise StorageError(
                 f"{path}: no cache of rerank scores can be kept here ({error}); "
                 "name another file, or delete it"
             ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._database.close()
 
     def get(self, key: str) -> str | None:
         """Return a value of this process, or else of the file."""
@@ -100,8 +97,8 @@ class FileCache:
         if value is not None:
             return value
         try:
-            with self._lock:
-                row = self._database.execute("SELECT value FROM judged WHERE key = ?", (key,)).fetchone()
+            with self._open() as database:
+                row = database.execute("SELECT value FROM judged WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             _log.warning("%s: cannot read the cache of rerank scores: %s", self._path, error)
             return None
@@ -114,13 +111,18 @@ class FileCache:
         """Remember a value here and in the file, and drop the oldest of the file when there are too many."""
         self._memory.put(key, value)
         try:
-            with self._lock:
-                cursor = self._database.execute(
+            with self._open() as database:
+                cursor = database.execute(
                     "INSERT OR REPLACE INTO judged (key, value) VALUES (?, ?)", (key, value)
                 )
                 # Numbers only grow, so this bounds the rows without counting them.
-                self._database.execute(
-                    "DELETE FROM judged WHERE n <= ?", ((cursor.lastrowid or 0) - self._max_entries,)
-                )
+                oldest = (cursor.lastrowid or 0) - self._max_entries
+                database.execute("DELETE FROM judged WHERE n <= ?", (oldest,))
         except sqlite3.Error as error:
             _log.warning("%s: cannot write to the cache of rerank scores: %s", self._path, error)
+
+    @contextmanager
+    def _open(self) -> Generator[sqlite3.Connection]:
+        """The file, with what is done in one transaction."""
+        with closing(sqlite3.connect(self._path, timeout=5.0)) as database, database:
+            yield database

@@ -63,6 +63,15 @@ class Calls:
             return None
         return max(0.0, self._max_seconds - (self._clock() - self._start_s))
 
+    @property
+    def n_left(self) -> int | None:
+        """Calls that may still start; None without a limit."""
+        return None if self._max_calls is None else max(0, self._max_calls - self._n_started)
+
+    def calls_used(self) -> BudgetExceeded:
+        """Return what is said when there is no call left."""
+        return BudgetExceeded(f"all {self._max_calls} calls are used (max_calls)")
+
     def start(self, timeout_s: float | None = None) -> float | None:
         """Count a call, and return how long it may take: `timeout_s` or what is left, if that is less.
 
@@ -77,7 +86,7 @@ class Calls:
             if self._unavailable is not None:
                 raise self._unavailable
             if self._max_calls is not None and self._n_started >= self._max_calls:
-                raise BudgetExceeded(f"all {self._max_calls} calls are used (max_calls)")
+                raise self.calls_used()
             left_s = self.remaining_s
             if left_s == 0:
                 raise BudgetExceeded(f"{self._max_seconds:g} seconds are over (max_seconds)")
@@ -136,13 +145,15 @@ class Calls:
 
 
 def each(
-    work: Callable[[Item], Result], items: Sequence[Item], *, n_parallel: int
+    work: Callable[[Item], Result], items: Sequence[Item], calls: Calls, *, n_parallel: int
 ) -> list[Result | DocragError]:
     """Result of `work` for every item, `n_parallel` at a time; an error stands in the place of its result.
 
-    Work begins in the order of the items, so a budget that ends leaves out the last ones. Wrong
+    Items for which `calls` has no call left are not begun: the last ones, whatever thread is fastest. Wrong
     configuration and cancelling are no results: they are raised.
     """
+    begun = items[: calls.n_left]  # all of them where that is None
+    left_out = [calls.calls_used() for _ in items[len(begun) :]]
 
     def attempt(item: Item) -> Result | DocragError:
         try:
@@ -152,7 +163,7 @@ def each(
         except DocragError as error:
             return error
 
-    if n_parallel == 1 or len(items) < 2:
-        return [attempt(item) for item in items]
-    with ThreadPoolExecutor(min(n_parallel, len(items)), thread_name_prefix="rerank") as pool:
-        return list(pool.map(attempt, items))
+    if n_parallel == 1 or len(begun) < 2:
+        return [*(attempt(item) for item in begun), *left_out]
+    with ThreadPoolExecutor(min(n_parallel, len(begun)), thread_name_prefix="rerank") as pool:
+        return [*pool.map(attempt, begun), *left_out]

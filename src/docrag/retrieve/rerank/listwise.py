@@ -201,42 +201,56 @@ class ListwiseReranker:
         """Indices of `pages`, best first by mean place over all orders, and how many replies were lost."""
         seed = cache_key(str(self._seed), question, *(page.digest for page in pages))
         tries = permutations(len(pages), self._n_permutations, seed=seed)
-        results = each(
-            lambda put: self._places(question, pages, put, calls), tries, n_parallel=self._n_parallel
-        )
-        errors = [result for result in results if isinstance(result, DocragError)]
+        presented = [[pages[i] for i in put] for put in tries]
+        keys = [self._key(question, shown) for shown in presented]
+        orders: dict[str, list[int] | DocragError] = {}
+        for key in keys:
+            cached = self._cache.get(key)
+            if cached is not None:
+                orders[key] = json.loads(cached)
+        asked = [i for i, key in enumerate(keys) if key not in orders]
+
+        def work(i: int) -> list[int]:
+            return self._ask(question, presented[i], calls)
+
+        for i, order in zip(asked, each(work, asked, calls, n_parallel=self._n_parallel), strict=True):
+            orders[keys[i]] = order
+            if not isinstance(order, DocragError):
+                self._cache.put(keys[i], json.dumps(order))
+        errors = [order for order in orders.values() if isinstance(order, DocragError)]
         gone = next((error for error in errors if isinstance(error, ModelUnavailable)), None)
-        found = [result for result in results if not isinstance(result, DocragError)]
+        found = [
+            _put_back(order, put)
+            for key, put in zip(keys, tries, strict=True)
+            if not isinstance(order := orders[key], DocragError)
+        ]
         if gone is not None or not found:
             return (gone if gone is not None else errors[0]), len(errors)
         means = np.mean(found, axis=0)
         return sorted(range(len(pages)), key=lambda i: (means[i], pages[i].unit)), len(errors)
 
-    def _places(
-        self, question: str, pages: Sequence[Shown], put: Sequence[int], calls: Calls
-    ) -> NDArray[np.float64]:
-        """Place of every one of `pages` when they are put in the order `put`."""
-        presented = [pages[i] for i in put]
-        key = cache_key(
-            self.name, self._chat.name, self._prompt.digest, question, *(p.digest for p in presented)
-        )
-        cached = self._cache.get(key)
-        if cached is None:
-            request = Request(schema=_SCHEMA, schema_name="order")
-            messages = self._messages(question, presented)
-            reply = calls.ask(self._chat, messages, request, timeout_s=self._timeout_s)
-            order = parse_order(reply.text, len(put))
-            self._cache.put(key, json.dumps(order))
-        else:
-            order = json.loads(cached)
-        places = np.empty(len(put))
-        places[list(put)] = places_of(order, len(put))
-        return places
+    def _key(self, question: str, presented: Sequence[Shown]) -> str:
+        digests = (page.digest for page in presented)
+        return cache_key(self.name, self._chat.name, self._prompt.digest, question, *digests)
+
+    def _ask(self, question: str, presented: Sequence[Shown], calls: Calls) -> list[int]:
+        """Numbers of the pages, from 1 on, in the order that the model gives them."""
+        request = Request(schema=_SCHEMA, schema_name="order")
+        messages = self._messages(question, presented)
+        reply = calls.ask(self._chat, messages, request, timeout_s=self._timeout_s)
+        return parse_order(reply.text, len(presented))
 
     def _messages(self, question: str, presented: Sequence[Shown]) -> list[Message]:
         pages = numbered(presented, self._make_marker())
         messages = as_messages(self._prompt.render(question=question, n=str(len(presented)), pages=pages))
         return [*messages[:-1], user(*messages[-1].parts, *numbered_pictures(presented))]
+
+
+def _put_back(order: Sequence[int], put: Sequence[int]) -> NDArray[np.float64]:
+    """Place of every page when `put` says which of them was shown first, second and so on."""
+    places = np.empty(len(put))
+    places[list(put)] = places_of(order, len(put))
+    return places
 
 
 def numbered(pages: Sequence[Shown], marker: str) -> str:

@@ -61,7 +61,11 @@ class PointwiseScorer:
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, or what went wrong with it."""
-        return each(lambda page: self._relevance(question, page, calls), pages, n_parallel=self._n_parallel)
+
+        def work(page: Shown) -> Relevance:
+            return self._relevance(question, page, calls)
+
+        return each(work, pages, calls, n_parallel=self._n_parallel)
 
     def _relevance(self, question: str, page: Shown, calls: Calls) -> Relevance:
         if self._has_logprobs:

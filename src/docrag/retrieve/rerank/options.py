@@ -1,0 +1,182 @@
+"""What the configuration may say about reranking."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from docrag.retrieve.cutoff.options import AdaptiveOptions, CutoffOptions
+from docrag.retrieve.rerank.checkpoint import DType
+from docrag.retrieve.rerank.passages import OVERLAP, WORDS
+from docrag.retrieve.rerank.shown import Show
+from docrag.retrieve.rerank.yes_no_model import INSTRUCTION
+
+Endpoint = Literal["score", "rerank"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Budgeted(_Options):
+    n_head: int = Field(default=20, ge=1, description="results that are judged, from the best on")
+    max_calls: int | None = Field(
+        default=None, ge=1, description="calls of the model, or batches, per search"
+    )
+    max_seconds: float | None = Field(default=60.0, gt=0, description="time for the judging of one search")
+
+
+class _Viewing(_Options):
+    show: Show = Field(default="text", description="what is judged: text, image, or both")
+    dpi: float = Field(default=100.0, ge=20, le=400, description="of the pictures")
+    max_chars: int = Field(default=6_000, ge=1, description="characters of a page's text")
+
+
+class _Chatting(_Budgeted, _Viewing):
+    n_parallel: int = Field(default=4, ge=1, le=64, description="calls at a time")
+    timeout_s: float = Field(default=60.0, gt=0, description="for each call")
+
+
+class PointwiseOptions(_Chatting):
+    """P(yes) by the first token of the chat model in the role `rerank`."""
+
+    kind: Literal["pointwise"] = "pointwise"
+
+
+class YesNoModelOptions(_Budgeted, _Viewing):
+    """P(yes) by a model in this process, such as Qwen3-Reranker or Qwen3-VL-Reranker."""
+
+    kind: Literal["yes-no"] = "yes-no"
+    model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
+    revision: str | None = None
+    download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
+    device: str = "auto"
+    dtype: DType = "auto"
+    batch_size: int = Field(default=4, ge=1, le=1024)
+    instruction: str = INSTRUCTION
+
+
+class CrossEncoderOptions(_Budgeted):
+    """A sequence classifier over question and passage; the best passage speaks for its page."""
+
+    kind: Literal["cross-encoder"] = "cross-encoder"
+    model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
+    runtime: Literal["transformers", "onnx"] = Field(
+        default="transformers", description='"onnx" needs no extra, but model.onnx and tokenizer.json'
+    )
+    revision: str | None = None
+    download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
+    device: str = "auto"
+    dtype: DType = "auto"
+    batch_size: int = Field(default=16, ge=1, le=1024)
+    max_tokens: int = Field(default=512, ge=16, description="question and passage together")
+    passage_words: int = Field(default=WORDS, gt=OVERLAP)
+    max_chars: int = Field(default=20_000, ge=1, description="characters of a page's text")
+
+    @model_validator(mode="after")
+    def _check_runtime(self) -> Self:
+        if self.runtime == "onnx" and (self.device not in ("auto", "cpu") or self.dtype != "auto"):
+            raise ValueError(
+                "runtime onnx runs on the CPU in the export's own number type; leave out device, dtype"
+            )
+        return self
+
+
+class VllmScoreOptions(_Budgeted, _Viewing):
+    """A reranker behind a vLLM server."""
+
+    kind: Literal["vllm-score"] = "vllm-score"
+    base_url: str = "http://127.0.0.1:8000"
+    endpoint: Endpoint = "score"
+    model: str | None = Field(default=None, description="None takes the one model that the server has")
+    api_key: SecretStr | None = None
+    batch_size: int = Field(default=16, ge=1, le=1024, description="texts in one request")
+    n_parallel: int = Field(default=4, ge=1, le=64, description="requests in flight")
+    timeout_s: float = Field(default=60.0, gt=0)
+    max_retries: int = Field(default=2, ge=0, le=20)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000")
+        if "@" in url.split("/")[2]:
+            raise ValueError("the URL holds a user name or password; give the key as api_key")
+        return url.rstrip("/").removesuffix("/v1")
+
+
+class ListwiseOptions(_Chatting):
+    """The chat model in the role `rerank` orders windows of results."""
+
+    kind: Literal["listwise"] = "listwise"
+    max_chars: int = Field(default=2_000, ge=1, description="characters of a page's text")
+    window: int = Field(default=10, ge=2, le=100, description="results in one call")
+    stride: int = Field(default=5, ge=1, description="from one window to the next")
+    n_permutations: int = Field(default=2, ge=1, le=20, description="orders in which each window is put")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_stride(self) -> Self:
+        if self.stride > self.window:
+            raise ValueError(f"stride is {self.stride}, expected at most window, {self.window}")
+        return self
+
+
+class ConsistencyOptions(_Chatting):
+    """The chat model in the role `rerank` keeps the results that make sense together (MMKB-RAG)."""
+
+    kind: Literal["consistency-filter"] = "consistency-filter"
+    n_head: int = Field(
+        default=8, ge=2, description="results that are seen, from the best on; others are cut"
+    )
+    max_chars: int = Field(default=3_000, ge=1, description="characters of a page's text")
+
+
+JudgeOptions = Annotated[
+    PointwiseOptions | YesNoModelOptions | CrossEncoderOptions | VllmScoreOptions, Field(discriminator="kind")
+]
+
+
+class RelevanceFilterOptions(_Options):
+    """Any judge, and a cut where it finds results not relevant enough (MMKB-RAG's P(rel))."""
+
+    kind: Literal["relevance-filter"] = "relevance-filter"
+    judge: JudgeOptions
+    keep: CutoffOptions = AdaptiveOptions()
+
+
+StepOptions = Annotated[
+    PointwiseOptions
+    | YesNoModelOptions
+    | CrossEncoderOptions
+    | VllmScoreOptions
+    | ListwiseOptions
+    | RelevanceFilterOptions
+    | ConsistencyOptions,
+    Field(discriminator="kind"),
+]
+
+
+class RerankOptions(_Options):
+    """Rerankers and filters, each working on what the one before it gives; none by default."""
+
+    steps: tuple[StepOptions, ...] = Field(default=(), description="such as [{kind: pointwise}]")
+    cache_entries: int = Field(default=10_000, ge=1, description="judgements remembered in memory")
+    cache_file: Path | None = Field(
+        default=None, description="remembers judgements between runs: digests and scores, no text"
+    )
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> Self:
+        names = [step_name(step) for step in self.steps]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the step {', '.join(twice)} stands there twice, expected each once")
+        return self
+
+
+def step_name(step: StepOptions) -> str:
+    """Kind of a step, with the kind of its judge after it where it has one."""
+    return f"{step.kind}:{step.judge.kind}" if isinstance(step, RelevanceFilterOptions) else step.kind

@@ -1,0 +1,222 @@
+"""The client of ``/score`` and ``/rerank`` against a server here that answers as vLLM does, or does not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from tests.retrieve.rerank_fakes import BEST_FIRST, CORPUS, PAGES, FakePictures, candidates, worth_of
+from tests.retrieve.small_corpus import unit
+
+from docrag.errors import BudgetExceeded, ModelError, ModelUnavailable
+from docrag.retrieve.rerank.cache import MemoryCache
+from docrag.retrieve.rerank.calls import Calls
+from docrag.retrieve.rerank.judging import Judge
+from docrag.retrieve.rerank.options import VllmScoreOptions
+from docrag.retrieve.rerank.relevance import Relevance
+from docrag.retrieve.rerank.relevance_reranker import RelevanceReranker
+from docrag.retrieve.rerank.shown import Shown, Views
+from docrag.retrieve.rerank.vllm_score import VllmScorer
+from docrag.types import Query
+
+pytestmark = pytest.mark.loopback
+
+
+class Double:
+    """A server; `answer` may be replaced by what a broken one does."""
+
+    def __init__(self) -> None:
+        self.models: Any = [{"id": "tiny", "root": "/models/tiny"}]
+        self.requests: list[dict[str, Any]] = []
+        self.answer: Callable[[str, dict[str, Any]], tuple[int, Any]] = self.score
+        double = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send(200, {"data": double.models} if self.path == "/v1/models" else {})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                double.requests.append(body | {"path": self.path, "key": self.headers.get("authorization")})
+                self._send(*double.answer(self.path, body))
+
+            def _send(self, status: int, body: Any) -> None:
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                if status == 307:
+                    self.send_header("location", "/elsewhere")
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def score(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        """A tenth of what is worth; documents come back in another order than they went."""
+        documents = body["text_2"] if path == "/score" else body["documents"]
+        if isinstance(documents, dict):
+            assert documents["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
+            documents = [" ".join(part.get("text", "") for part in documents["content"])]
+        scored = list(enumerate(worth_of(text) / 10 for text in documents))[::-1]
+        usage = {"prompt_tokens": 11, "total_tokens": 11}
+        if path == "/score":
+            return 200, {"data": [{"index": i, "score": s} for i, s in scored], "usage": usage}
+        return 200, {"results": [{"index": i, "relevance_score": s} for i, s in scored], "usage": usage}
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    double = Double()
+    yield double
+    double.server.shutdown()
+    double.server.server_close()
+
+
+@pytest.fixture
+def client(double: Double) -> Iterator[Callable[..., VllmScorer]]:
+    made: list[VllmScorer] = []
+
+    def make(**more: Any) -> VllmScorer:
+        made.append(VllmScorer(double.url, sleep=lambda _: None, **more))
+        return made[-1]
+
+    yield make
+    for scorer in made:
+        scorer.close()
+
+
+Make = Callable[..., VllmScorer]
+TEXTS = [Shown(page, CORPUS.page(page.page).text) for page in PAGES]
+SCORES = [Relevance(worth / 10) for worth in (1, 2, 4, 7, 9)]
+
+
+@pytest.mark.parametrize("endpoint", ["score", "rerank"])
+def test_scores_come_back_to_the_pages_that_they_belong_to(double: Double, client: Make, endpoint: str):
+    calls = Calls()
+    scorer = client(endpoint=endpoint, batch_size=2, api_key=SecretStr("secret"))
+    assert scorer.score("Where is it?", TEXTS, calls) == SCORES
+    assert sorted(len(r["text_2" if endpoint == "score" else "documents"]) for r in double.requests) == [
+        1,
+        2,
+        2,
+    ]
+    assert {(r["path"], r["model"], r["key"]) for r in double.requests} == {
+        (f"/{endpoint}", "tiny", "Bearer secret")
+    }
+    assert {r["text_1" if endpoint == "score" else "query"] for r in double.requests} == {"Where is it?"}
+    assert [usage.n_input_tokens for usage in calls.usage] == [11, 11, 11]
+    assert scorer.identity == f"tiny|/models/tiny|{endpoint}"
+
+
+@pytest.mark.parametrize("endpoint", ["score", "rerank"])
+def test_pictures_travel_one_by_one_with_their_text(double: Double, client: Make, endpoint: str):
+    views = Views(CORPUS, FakePictures(), show="both")
+    pages = [views.shown(page) for page in PAGES]
+    calls = Calls()
+    assert client(endpoint=endpoint).score("Where?", pages, calls) == SCORES
+    assert len(double.requests) == 5
+    assert sum(usage.n_images for usage in calls.usage) == 5
+
+
+def test_a_reranker_on_it_sorts_pages(client: Make):
+    judge = Judge(client(), Views(CORPUS), MemoryCache())
+    result = RelevanceReranker(judge).rerank(Query("Where?"), candidates())
+    assert [item.unit for item in result.ranking] == BEST_FIRST
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ((200, {"data": [{"index": 0, "score": 0.5}]}), "got 1 scores for 5 documents"),
+        ((200, {"data": [{"index": i, "score": 0.5} for i in (0, 1, 2, 3, 3)]}), "some that are no number"),
+        ((200, {"data": [{"index": 9, "score": 0.5}]}), "score for document 9, expected 0 to 4"),
+        ((200, {"data": [{"index": i, "score": "much"} for i in range(5)]}), "no data with index and score"),
+        ((200, {"results": []}), "no data with index and score"),
+        ((200, b"<html>"), "something else than JSON"),
+        ((400, {"error": "too   long"}), 'HTTP 400 {"error": "too long"}'),
+        ((401, b"no key"), "HTTP 401 no key"),
+        ((307, b""), "HTTP 307"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_an_error(
+    double: Double, client: Make, answer: tuple[int, Any], problem: str
+):
+    double.answer = lambda *_: answer
+    results = client(batch_size=9).score("Where?", TEXTS, Calls())
+    assert [type(result) for result in results] == [ModelError] * 5
+    assert problem in str(results[0])
+    assert "127.0.0.1" in str(results[0])
+    assert len(double.requests) == 1
+
+
+def test_nan_is_no_score(double: Double, client: Make):
+    double.answer = lambda *_: (200, b'{"data": [{"index": 0, "score": NaN}]}')
+    (result,) = client().score("Where?", TEXTS[:1], Calls())
+    assert isinstance(result, ModelError)
+
+
+def test_a_busy_server_is_asked_again_and_a_failing_one_given_up(double: Double, client: Make):
+    replies = iter([(503, b"busy"), (429, b"slow down")])
+    double.answer = lambda path, body: next(replies, None) or double.score(path, body)
+    assert client(max_retries=2).score("Where?", TEXTS, Calls()) == SCORES
+    double.answer = lambda *_: (500, b"boom")
+    calls = Calls()
+    results = client(max_retries=1, n_parallel=1, batch_size=1).score("Where?", TEXTS, calls)
+    assert [type(result) for result in results] == [ModelUnavailable] * 5
+    assert "HTTP 500 boom" in str(results[0])
+    assert len(double.requests) == 3 + 2  # the first page's two tries, and none for the others
+    assert len(calls.usage) == 1
+
+
+def test_a_server_that_is_too_slow_spends_the_time(double: Double, client: Make):
+    def slow(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        time.sleep(0.6)
+        return double.score(path, body)
+
+    double.answer = slow
+    (result,) = client(max_retries=0).score("Where?", TEXTS[:1], Calls(max_seconds=0.2))
+    assert isinstance(result, BudgetExceeded)
+
+
+def test_the_model_must_be_named_when_there_are_several(double: Double, client: Make):
+    double.models = [{"id": "a"}, {"id": "b"}]
+    with pytest.raises(ModelError, match=r"has the models \['a', 'b'\], asked for its only one; set model"):
+        client()
+    with pytest.raises(ModelError, match="asked for c"):
+        client(model="c")
+    assert client(model="b").identity.startswith("b|")
+    double.models = None
+    with pytest.raises(ModelError, match="no list of models"):
+        client()
+
+
+def test_no_server_at_all_is_said_at_the_start(double: Double):
+    double.server.shutdown()
+    double.server.server_close()
+    with pytest.raises(ModelUnavailable, match="gave up"):
+        VllmScorer(double.url, max_retries=1, sleep=lambda _: None)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "file:///etc", "http://me:pw@127.0.0.1:8000"])
+def test_the_address_must_be_a_plain_one(url: str):
+    with pytest.raises(ValidationError):
+        VllmScoreOptions(base_url=url)
+
+
+def test_the_address_may_end_like_openais():
+    assert VllmScoreOptions(base_url="http://127.0.0.1:8000/v1/").base_url == "http://127.0.0.1:8000"
+
+
+def test_a_region_without_text_is_a_document_too(client: Make):
+    assert client().score("Where?", [Shown(unit("b.pdf", 3), "")], Calls()) == [Relevance(0.0)]
