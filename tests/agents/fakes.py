@@ -115,3 +115,17 @@ def names_of(answer: Answer) -> list[str]:
 def detail_of(answer: Answer, name: str) -> list[Mapping[str, Any]]:
     """Return the details of the steps of this name."""
     return [step.detail for step in answer.trace if step.name == name]
+
+
+class JpegPictures(FakePictures):
+    """Grey pictures that can be decoded."""
+
+    def picture(self, ref: PageRef, *, dpi: float, clip: Box | None = None) -> ImagePart:
+        import io
+
+        from PIL import Image
+
+        width_px, height_px = round(595 * dpi / 72), round(842 * dpi / 72)
+        buffer = io.BytesIO()
+        Image.new("RGB", (width_px, height_px), "grey").save(buffer, "JPEG")
+        return ImagePart(buffer.getvalue(), "image/jpeg", width_px, height_px)
