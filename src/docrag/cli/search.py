@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from docrag.retrieve.cutoff.cut import Cut
-    from docrag.types import Hit, TraceStep
+    from docrag.types import Hit, TraceStep, Usage
 
 SNIPPET_CHARS = 240
 
@@ -77,16 +77,19 @@ def search(
         if html is not None:
             rag.write_search_report(result, html)
             output.note(f"report written to {html}")
-    for notice in notices:
-        output.warn(notice)
+    warnings = [*notices, *result.warnings]
+    for warning in warnings:
+        output.warn(warning)
     if as_json:
         values = search_values(
             result.query.text,
             result.hits,
             steps=result.steps if explain else None,
             cuts=first_cuts(result.cuts, k),
+            warnings=warnings,
+            usage=result.usage,
         )
-        output.json(values | ({"warnings": notices} if notices else {}))
+        output.json(values)
         return
     if not result.hits:
         output.print("Nothing found.")
@@ -97,6 +100,16 @@ def search(
         if result.cuts:
             tables.insert(1, cuts_table(first_cuts(result.cuts, k)))
         output.print(*tables)
+        if result.usage.n_model_calls:
+            output.note(cost_of(result.usage))
+
+
+def cost_of(usage: Usage) -> str:
+    """``12 calls of models: 4,100 tokens in, 12 out, 10 pictures``."""
+    return (
+        f"{usage.n_model_calls} calls of models: {usage.n_input_tokens:,} tokens in, "
+        f"{usage.n_output_tokens:,} out, {usage.n_images} pictures"
+    )
 
 
 def place(doc: str, page_no: int, page_label: str) -> str:

@@ -246,7 +246,7 @@ class DocRAG:
             corpus=self.corpus,
             folder=self.folder,
             visual=self._parts.visual_retriever() if self._parts.looks else None,
-            notices=self.notices(),
+            notices=[*self.notices(), *result.warnings],
             password=password,
         )
 

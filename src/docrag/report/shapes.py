@@ -7,7 +7,7 @@ from typing import Any
 
 from docrag.geometry import Box
 from docrag.retrieve.cutoff.cut import Cut
-from docrag.types import Answer, Citation, Document, Hit, PageFailure, SourceScore, TraceStep
+from docrag.types import Answer, Citation, Document, Hit, PageFailure, SourceScore, TraceStep, Usage
 
 _SCORE_DIGITS = 6
 
@@ -61,11 +61,20 @@ def search_values(
     *,
     steps: Iterable[TraceStep] | None = None,
     cuts: Iterable[Cut] = (),
+    warnings: Sequence[str] = (),
+    usage: Usage | None = None,
 ) -> dict[str, Any]:
-    """``search --json``; with `steps` also ``explain``, where `cuts` say what was left out, and why."""
+    """``search --json``; with `steps` also ``explain``, where `cuts` say what was left out, and why.
+
+    ``warnings`` are there only when there are some, ``usage`` only when a model was called.
+    """
     values: dict[str, Any] = {"query": query, "hits": [hit_values(hit) for hit in hits]}
     if steps is not None:
         values["explain"] = {"steps": step_values(steps), "cuts": [cut_values(cut) for cut in cuts]}
+    if warnings:
+        values["warnings"] = list(warnings)
+    if usage is not None and usage.n_model_calls:
+        values["usage"] = usage_values(usage)
     return values
 
 
@@ -79,6 +88,18 @@ def cut_values(cut: Cut) -> dict[str, Any]:
         "rank": cut.rank,
         "score": round(cut.score, _SCORE_DIGITS),
         "reason": cut.reason,
+    }
+
+
+def usage_values(usage: Usage) -> dict[str, Any]:
+    """What models cost."""
+    return {
+        "elapsed_s": round(usage.elapsed_s, 4),
+        "n_model_calls": usage.n_model_calls,
+        "n_input_tokens": usage.n_input_tokens,
+        "n_output_tokens": usage.n_output_tokens,
+        "n_images": usage.n_images,
+        "cost_usd": usage.cost_usd,
     }
 
 
@@ -111,14 +132,7 @@ def answer_values(answer: Answer, *, explain: bool = False) -> dict[str, Any]:
             {"id": evidence.evidence_id, **hit_values(evidence.hit), "text": evidence.text}
             for evidence in answer.evidence
         ],
-        "usage": {
-            "elapsed_s": round(answer.usage.elapsed_s, 4),
-            "n_model_calls": answer.usage.n_model_calls,
-            "n_input_tokens": answer.usage.n_input_tokens,
-            "n_output_tokens": answer.usage.n_output_tokens,
-            "n_images": answer.usage.n_images,
-            "cost_usd": answer.usage.cost_usd,
-        },
+        "usage": usage_values(answer.usage),
         "warnings": list(answer.warnings),
         "trace_id": answer.trace.trace_id,
     }
