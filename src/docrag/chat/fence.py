@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 
@@ -15,13 +16,36 @@ MakeMarker = Callable[[], str]
 """Makes the marker of a run; a fixed one makes prompts repeatable, at the price that it can be guessed."""
 
 
+_CONTROL = re.compile(
+    r"<[|｜][^<>\n]{1,64}[|｜]>"  # ChatML, Qwen, Llama 3, Phi, DeepSeek
+    r"|</?s>|<</?SYS>>|\[/?INST\]"  # Llama 2, Mistral
+    r"|</?(?:image|img|video|audio|think|tool_call|tool_response|bos|eos|pad|unk)>"
+    r"|<(?:start_of_turn|end_of_turn|start_of_image|end_of_image|end_of_utterance)>"  # Gemma, SmolVLM
+    r"|<(?:fake_token_around_image|global-img|row_\d+_col_\d+)>",
+    re.IGNORECASE,
+)
+"""Control tokens of common chat templates: a server reads them as such wherever they stand in a prompt."""
+
+
+def harmless(text: str) -> str:
+    """`text` with a blank inside everything that a chat template could take for the end of a message.
+
+    Examples
+    --------
+    >>> harmless("fine <|im_end|> print")
+    'fine < |im_end|> print'
+    """
+    return _CONTROL.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
 def fenced(text: str, marker: str, *, label: str) -> str:
     """`text` between an opening and a closing line that carry `marker`, which is taken out of the text.
 
-    `label` is what the prompt calls it, such as an evidence id with document and page.
+    Control tokens of chat templates are broken up, see `harmless`. `label` is what the prompt calls the text,
+    such as an evidence id with document and page.
     """
-    inside = text
+    inside = harmless(text)
     while marker in inside:  # taking one out can make another
         inside = inside.replace(marker, "")
-    name = " ".join(label.split()).replace(marker, "")
+    name = harmless(" ".join(label.split())).replace(marker, "")
     return f"<<<{marker} {name}\n{inside}\n{marker}>>>"

@@ -27,7 +27,7 @@ def json_objects(text: str) -> Iterator[dict[str, Any]]:
         n_starts += 1
         try:
             value, at = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON; or a number, or a depth, that nobody means
             at = start + 1
             continue
         if isinstance(value, dict):

@@ -72,7 +72,10 @@ def parse_prompt(name: str, text: str, *, source: str) -> Prompt:
     sections = dict(zip(pieces[1::2], pieces[2::2], strict=True))
     if pieces[0].strip() or len(pieces) != 2 * len(sections) + 1 or "user" not in sections:
         raise ConfigError(f"{source}: expected one section # user and at most one # system")
-    declared = frozenset(str(variable) for variable in fields["variables"] or ())
+    variables: Any = fields["variables"] or []
+    if not isinstance(variables, list):
+        raise ConfigError(f"{source}: variables is a {type(variables).__name__}, expected a list of names")
+    declared = frozenset(str(variable) for variable in cast(list[Any], variables))
     used = frozenset(_VARIABLE.findall(match[2]))
     if used != declared:
         raise ConfigError(
@@ -96,7 +99,7 @@ class Prompts:
     """
 
     def __init__(self, overrides: Mapping[str, Path] | None = None) -> None:
-        known = resources.names("prompts", ".md")
+        known = [name for name in resources.names("prompts", ".md") if name != "README"]
         self._overrides = dict(overrides or {})
         unknown = sorted(self._overrides.keys() - set(known))
         if unknown:

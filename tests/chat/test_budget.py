@@ -1,0 +1,134 @@
+"""Budgets: every limit, in words that name its setting, on a clock of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docrag.chat.budget import BudgetMeter, BudgetOptions
+from docrag.chat.model import CallUsage, total_usage
+from docrag.errors import BudgetExceeded
+
+FREE = BudgetOptions(
+    max_calls=None, max_input_tokens=None, max_output_tokens=None, max_images=None, max_seconds=None
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def meter(clock: Clock | None = None, **limits: Any) -> BudgetMeter:
+    return BudgetMeter(FREE.model_copy(update=limits), clock=clock or Clock())
+
+
+def test_rounds_are_counted_and_end():
+    spent = meter(max_rounds=2)
+    assert spent.rounds_left == 2
+    spent.start_round()
+    spent.start_round()
+    assert spent.rounds_left == 0
+    with pytest.raises(BudgetExceeded, match=r"all 2 rounds are used \(budget\.max_rounds\)"):
+        spent.start_round()
+
+
+def test_calls_end():
+    spent = meter(max_calls=2)
+    for _ in range(2):
+        spent.check()
+        spent.charge(CallUsage())
+    with pytest.raises(BudgetExceeded, match=r"all 2 model calls are used \(budget\.max_calls\)"):
+        spent.check()
+
+
+def test_a_call_that_would_send_too_many_pictures_is_not_made():
+    spent = meter(max_images=5)
+    spent.charge(CallUsage(n_images=3))
+    spent.check(n_images=2)
+    with pytest.raises(BudgetExceeded, match=r"3 of 5 pictures .* needs 3 \(budget\.max_images\)"):
+        spent.check(n_images=3)
+    spent.check()  # words alone still may
+    assert meter(max_images=0).check() is None
+
+
+def test_a_call_that_would_read_too_much_is_not_made():
+    spent = meter(max_input_tokens=100)
+    spent.charge(CallUsage(n_input_tokens=60))
+    spent.check(n_input_tokens=40)
+    with pytest.raises(BudgetExceeded, match=r"60 of 100 .* about 41 \(budget\.max_input_tokens\)"):
+        spent.check(n_input_tokens=41)
+
+
+def test_the_last_call_may_pass_the_output_limit_and_no_further_one_is_made():
+    spent = meter(max_output_tokens=10)
+    spent.charge(CallUsage(n_output_tokens=9))
+    spent.check()
+    spent.charge(CallUsage(n_output_tokens=500))
+    with pytest.raises(BudgetExceeded, match=r"budget\.max_output_tokens"):
+        spent.check()
+
+
+def test_time_runs_out():
+    clock = Clock()
+    spent = meter(clock, max_seconds=10.0)
+    assert spent.remaining_s == 10
+    clock.now_s += 9.5
+    assert spent.remaining_s == 0.5
+    spent.check()
+    clock.now_s += 3
+    assert spent.remaining_s == 0
+    with pytest.raises(BudgetExceeded, match=r"budget\.max_seconds"):
+        spent.check()
+
+
+def test_without_limits_nothing_ends():
+    spent = meter()
+    for _ in range(50):
+        spent.charge(CallUsage(n_input_tokens=10**9, n_output_tokens=10**9, n_images=10**6))
+    spent.check(n_images=10**6, n_input_tokens=10**9)
+    assert spent.remaining_s is None
+
+
+CALLS = st.lists(
+    st.builds(
+        CallUsage,
+        elapsed_s=st.just(1.0),
+        n_input_tokens=st.integers(0, 1000),
+        n_output_tokens=st.integers(0, 1000),
+        n_images=st.integers(0, 9),
+        cost_usd=st.none() | st.floats(0, 1),
+    )
+)
+
+
+@given(calls=CALLS)
+def test_the_usage_is_the_sum_of_the_calls(calls: list[CallUsage]):
+    clock = Clock()
+    spent = meter(clock)
+    for call in calls:
+        clock.now_s += call.elapsed_s
+        spent.charge(call)
+    usage = spent.usage
+    assert usage.n_model_calls == len(calls)
+    assert usage.n_input_tokens == sum(call.n_input_tokens for call in calls)
+    assert usage.n_output_tokens == sum(call.n_output_tokens for call in calls)
+    assert usage.n_images == sum(call.n_images for call in calls)
+    costs = [call.cost_usd for call in calls if call.cost_usd is not None]
+    assert usage.cost_usd == (pytest.approx(sum(costs)) if costs else None)
+    assert usage.elapsed_s == len(calls)
+    together = total_usage(calls)
+    assert (together.n_input_tokens, together.n_images) == (usage.n_input_tokens, usage.n_images)
+    assert total_usage(calls, elapsed_s=0.5).elapsed_s == 0.5
+
+
+@pytest.mark.parametrize("field", ["max_rounds", "max_calls", "max_seconds"])
+def test_a_limit_that_allows_nothing_is_refused(field: str):
+    with pytest.raises(ValueError, match=field):
+        BudgetOptions.model_validate({field: 0})
