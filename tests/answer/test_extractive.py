@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.answer.conftest import FakeCorpus, make_page
+from tests.answer.conftest import FakeCorpus, Found, make_page
 
 from docrag.answer.abstention import reason_to_abstain
 from docrag.answer.confidence import METHODS, Calibration, load_calibration
@@ -10,7 +10,7 @@ from docrag.answer.extractive import ExtractiveAnswerer
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.trace import TraceBuilder
 from docrag.protocols import Answerer
-from docrag.types import NOT_ANSWERABLE, Abstention, Query, Scope
+from docrag.types import NOT_ANSWERABLE, Abstention, Query, Scope, Usage
 
 TABLE = make_page(
     [
@@ -40,6 +40,27 @@ def test_an_answer_is_short_cited_boxed_and_explained():
     assert 0 <= answer.confidence <= 1
     assert answer.usage.elapsed_s > 0
     assert [s.name for s in answer.trace] == ["read question", "find candidates", "judge", "verify citations"]
+
+
+def test_what_searches_warn_of_and_cost_is_in_the_answer():
+    corpus = FakeCorpus({"a.pdf": [TABLE]})
+
+    def search(query: Query, *, k: int) -> Found:
+        cost = Usage(
+            elapsed_s=9, n_model_calls=2, n_input_tokens=30, n_output_tokens=4, n_images=1, cost_usd=0.5
+        )
+        return replace(corpus.search(query, k=k), warnings=("pointwise: nobody there",), usage=cost)
+
+    answer = ExtractiveAnswerer(corpus, search, EAGER).answer(
+        Query("What is the difference between the tweets of Airbus on Tuesday and Lufthansa on Monday?")
+    )
+    assert answer.warnings.count("pointwise: nobody there") == 1
+    usage = answer.usage
+    assert usage.n_model_calls >= 2
+    n_searches = usage.n_model_calls // 2
+    assert (usage.n_input_tokens, usage.n_output_tokens) == (30 * n_searches, 4 * n_searches)
+    assert (usage.n_images, usage.cost_usd) == (n_searches, 0.5 * n_searches)
+    assert usage.elapsed_s < 9  # the answer's own time, which holds that of its searches
 
 
 def test_the_same_question_gets_the_same_answer_whatever_was_asked_before():

@@ -12,6 +12,7 @@ from docrag.answer.finish import nothing_unfinished
 from docrag.answer.gather import Gathered, Gatherer, Search
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.question_type import analyse
+from docrag.answer.spent import spent
 from docrag.answer.trace import TraceBuilder
 from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.protocols import Corpus
@@ -100,7 +101,11 @@ class ExtractiveAnswerer:
         ledger: EvidenceLedger,
     ) -> Answer:
         unfinished = self._unfinished()
-        warnings = [*scope_warnings(self._corpus, query.scope, unfinished=unfinished), *verified.warnings]
+        warnings = [
+            *scope_warnings(self._corpus, query.scope, unfinished=unfinished),
+            *gathered.warnings,
+            *verified.warnings,
+        ]
         reason: Abstention | None = None
         if not given:
             with trace.step("abstain") as detail:
@@ -117,7 +122,7 @@ class ExtractiveAnswerer:
             reason=reason,
             citations=verified.citations if given else (),
             evidence=tuple(e for e in ledger.issued if e.evidence_id in shown),
-            usage=Usage(elapsed_s=trace.elapsed_s),
+            usage=spent(Usage(elapsed_s=trace.elapsed_s), gathered.usage),
             warnings=tuple(warnings),
             trace=trace.build(),
             confidence=confidence,

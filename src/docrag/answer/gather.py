@@ -76,13 +76,18 @@ class Search(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Pages and candidates for one question; `missing_names` it names, but no document in scope does."""
+    """Pages and candidates for one question; `missing_names` it names, but no document in scope does.
+
+    `warnings` are those of all searches, each once, and `usage` is what every search cost.
+    """
 
     question: Question
     views: Sequence[PageView]
     candidates: Sequence[Candidate]
     weights: TermWeights
     missing_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
 
 
 class Gatherer:
@@ -94,6 +99,8 @@ class Gatherer:
         self._n_pages = n_pages
         self._ledger = ledger
         self._views: dict[PageRef, PageView] = {}
+        self._warnings: dict[str, None] = {}
+        self._usage: list[Usage] = []
 
     def gather(self, question: Question, query: Query) -> Gathered:
         """Retrieve pages for the question and collect every finder's candidates."""
@@ -112,11 +119,21 @@ class Gatherer:
         candidates = [c for finder in FINDERS for c in finder(task)] if question.content else []
         if any(c.method == "arithmetic" for c in candidates):  # the numbers themselves are not the answer
             candidates = [c for c in candidates if c.method != "number"]
-        return Gathered(question, views, candidates, weights, _missing_names(question, views, weights))
+        return Gathered(
+            question,
+            views,
+            candidates,
+            weights,
+            _missing_names(question, views, weights),
+            tuple(self._warnings),
+            tuple(self._usage),
+        )
 
     def _retrieve(self, text: str, scope: Scope, k: int) -> list[PageView]:
-        hits = self._search(Query(text, unit="page", scope=scope), k=k).hits
-        return [self._view(hit, rank) for rank, hit in enumerate(hits, 1)]
+        found = self._search(Query(text, unit="page", scope=scope), k=k)
+        self._warnings |= dict.fromkeys(found.warnings)
+        self._usage.append(found.usage)
+        return [self._view(hit, rank) for rank, hit in enumerate(found.hits, 1)]
 
     def _view(self, hit: Hit, rank: int) -> PageView:
         ref = hit.unit.page
