@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ from docrag.cli.search import place, sources_table, steps_table
 
 if TYPE_CHECKING:
     from docrag.pipeline import DocRAG
-    from docrag.types import Answer
+    from docrag.types import Answer, Scope
 
 QUOTE_CHARS = 400
 
@@ -46,6 +46,9 @@ def ask(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a report with page crops to this file."),
     ] = None,
+    no_trace: Annotated[
+        bool, typer.Option("--no-trace", help="Keep no trace in the index for docrag replay.")
+    ] = False,
     password: PasswordOption = None,
     password_file: PasswordFileOption = None,
     config: ConfigOption = None,
@@ -59,20 +62,22 @@ def ask(
     """
     from docrag.cli.passwords import read_password
     from docrag.cli.scope import read_scope
-    from docrag.config import load_settings
+    from docrag.config import load
     from docrag.pipeline import DocRAG
     from docrag.report.shapes import answer_values
 
     output = Output(as_json=as_json, quiet=quiet)
     password = read_password(password, password_file)
     scope = read_scope(doc, pages, meta)
-    settings = load_settings(config, overrides=set_ or ())
+    loaded = load(config, overrides=set_ or ())
     code = 0
-    with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:
+    with DocRAG.open(*paths or (), index=index_dir, settings=loaded.settings) as rag:
         if paths:
             code = bring_up_to_date(rag, paths, output, password=password)
             scope = rag.within(paths, scope)
         answer = rag.ask(question, scope=scope)
+        if not no_trace:
+            _keep_trace(rag, answer, scope, loaded.masked(), output)
         if html is not None:
             rag.write_report(answer, html, password=password)
             output.note(f"report written to {html}")
@@ -84,6 +89,17 @@ def ask(
             hits = [evidence.hit for evidence in answer.evidence]
             output.print(sources_table(hits), steps_table(answer.trace))
     raise typer.Exit(code)
+
+
+def _keep_trace(rag: DocRAG, answer: Answer, scope: Scope, config: dict[str, Any], output: Output) -> None:
+    """Keep the trace; an index that cannot be written to is asked all the same."""
+    from docrag.errors import StorageError
+    from docrag.runs.keep import keep_trace
+
+    try:
+        keep_trace(rag, answer, scope=scope, config=config)
+    except StorageError as error:
+        output.note(f"no trace is kept: {error}")
 
 
 def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:

@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from docrag.cli import ask, config, doctor, evaluate, index, ls, search, show
+from docrag.cli import ask, config, doctor, evaluate, index, ls, replay, search, show
+from docrag.cli import run as run_file
 from docrag.cli.chat.command import chat
 from docrag.cli.output import to_json
 from docrag.errors import DocragError
@@ -43,6 +44,8 @@ app.command("show")(show.show)
 app.command("ls")(ls.ls)
 app.command("doctor")(doctor.doctor)
 app.command("chat")(chat)
+app.command("run")(run_file.run)
+app.command("replay")(replay.replay)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(config.app, name="config")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Generic, TypeVar, cast, get_args
 
@@ -13,11 +13,18 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from docrag.config.origins import DEFAULT, DISCRIMINATOR, Layer, Path, merge, place_of
-from docrag.config.sources import nearest, read_config, read_environment, read_overrides
+from docrag.config.sources import nearest, read_config, read_environment, read_overrides, variable_of
 from docrag.errors import ConfigError
 from docrag.pipeline.settings import Settings
+from docrag.runs.options import RunSettings
 
 DEFAULT_PRESET = "local"
+
+RUN_KEY = "run"
+"""The section of a run file that is no setting of docrag itself."""
+
+MASK = str(SecretStr("secret"))
+"""How a secret is shown."""
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -26,10 +33,21 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[Model]):
-    """Validated settings and the origin of every value that is not a class default."""
+    """Validated settings and the origin of every value that is not a class default.
+
+    `references` are the secrets that were given as ``${NAME}``, by their place in the tree.
+    """
 
     settings: Model
     places: Mapping[Path, str]
+    references: Mapping[Path, str] = field(default_factory=dict[Path, str])
+
+    def masked(self) -> dict[str, Any]:
+        """Return the tree as JSON values: a secret given as ``${NAME}`` as just that, any other masked."""
+        tree = self.settings.model_dump(mode="json")
+        for path, reference in self.references.items():
+            _put(tree, path, reference)
+        return tree
 
     def flat(self) -> Iterator[tuple[str, Any, str]]:
         """Yield ``(name, value, origin)`` of every setting in order of the tree, secrets masked."""
@@ -60,11 +78,78 @@ def load(
     """Do what `load_settings` does, and keep where every value came from."""
     environ = os.environ if environ is None else environ
     layers = [
-        *read_config(config if config is not None else DEFAULT_PRESET),
+        *map(_without_run, read_config(config if config is not None else DEFAULT_PRESET)),
         read_environment(environ),
         read_overrides(overrides),
     ]
     return build(Settings, layers, environ)
+
+
+def load_run(
+    config: str | FilePath, *, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> Loaded[RunSettings]:
+    """Do what `load` does for a run file, ``run:`` section included."""
+    environ = os.environ if environ is None else environ
+    layers = [*read_config(config), read_environment(environ), read_overrides(overrides)]
+    return build(RunSettings, layers, environ)
+
+
+def load_recorded(
+    values: Mapping[str, Any],
+    *,
+    name: str,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Loaded[Settings]:
+    """Settings as `Loaded.masked` recorded them, in a file called `name`.
+
+    A secret that is masked there is taken from `overrides` or from the environment variable of its setting;
+    raises `docrag.errors.ConfigError` with the line that gives it when it stands in neither.
+    """
+    environ = os.environ if environ is None else environ
+    secrets = read_environment(environ).values
+    recorded = _without_run(Layer(dict(values), {(): name}))
+    given = read_overrides(overrides)
+    loaded = build(Settings, [recorded, given], environ)
+    masked = [path for path, value in _leaves(recorded.values, ()) if value == MASK]
+    wanting = [path for path in masked if is_masked(loaded.settings, path)]
+    if not wanting:
+        return loaded
+    layer = Layer({}, {(): "environment"})
+    for path in wanting:
+        value = _get(secrets, path)
+        if value is None:
+            setting = ".".join(path)
+            raise ConfigError(
+                f"{name}: {setting} is a secret, which is not kept; give it with --set {setting}=…, "
+                f"or export {variable_of(path)}=…"
+            )
+        _put(cast("dict[str, Any]", layer.values), path, value)
+    return build(Settings, [recorded, layer, given], environ)
+
+
+def _without_run(layer: Layer) -> Layer:
+    """A run file serves every other command, too."""
+    return Layer({key: value for key, value in layer.values.items() if key != RUN_KEY}, layer.places)
+
+
+def is_masked(settings: BaseModel, path: Path) -> bool:
+    """Whether the secret at `path` is nothing but the mask of one."""
+    value = _value_at(settings, path)
+    return isinstance(value, SecretStr) and value.get_secret_value() == MASK
+
+
+def _get(tree: Mapping[str, Any], path: Path) -> object:
+    node: object = tree
+    for key in path:
+        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
+    return node
+
+
+def _put(tree: dict[str, Any], path: Path, value: object) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
 
 
 def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str]) -> Loaded[Model]:
@@ -72,9 +157,11 @@ def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str
     defaults = Layer(model().model_dump())
     values, places = merge([defaults, *layers])
     settings = _validate(model, values, places)
-    if _put_in_secrets(values, settings, places, environ):
+    references = _put_in_secrets(values, settings, places, environ)
+    if references:
         settings = _validate(model, values, places)
-    return Loaded(settings, {path: place for path, place in places.items() if place != DEFAULT})
+    whole = {path: text for path, text in references.items() if _VARIABLE.fullmatch(text)}
+    return Loaded(settings, {path: place for path, place in places.items() if place != DEFAULT}, whole)
 
 
 def _validate(model: type[Model], values: dict[str, Any], places: Mapping[Path, str]) -> Model:
@@ -91,13 +178,14 @@ def _validate(model: type[Model], values: dict[str, Any], places: Mapping[Path, 
 
 def _put_in_secrets(
     values: dict[str, Any], settings: BaseModel, places: Mapping[Path, str], environ: Mapping[str, str]
-) -> bool:
-    """Replace ``${NAME}`` in secret settings by the variable's value; say whether any was replaced."""
-    found = False
+) -> dict[Path, str]:
+    """Replace ``${NAME}`` in secret settings by the variable's value; return what stood there."""
+    found: dict[Path, str] = {}
     for path, value in list(_leaves(values, ())):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         names = _VARIABLE.findall(text) if isinstance(text, str) else []
-        if not names:
+        in_list = isinstance(text, list) and path[0] != RUN_KEY and any(map(_VARIABLE.search, _texts(text)))
+        if not names and not in_list:
             continue
         place, name = place_of(places, path), ".".join(path)
         if not isinstance(_value_at(settings, path), SecretStr):
@@ -109,7 +197,7 @@ def _put_in_secrets(
         for key in path[:-1]:
             node = node[key]
         node[path[-1]] = SecretStr(_VARIABLE.sub(lambda m: environ[m[1]], cast(str, text)))
-        found = True
+        found[path] = cast(str, text)
     return found
 
 
@@ -119,6 +207,15 @@ def _leaves(tree: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, Any]]:
             yield from _leaves(cast(Mapping[str, Any], value), (*at, key))
         else:
             yield (*at, key), value
+
+
+def _texts(values: list[Any]) -> Iterator[str]:
+    """Every text in a list and the lists in it; a run file's questions may well hold ``${…}``."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from _texts(cast("list[Any]", value))
 
 
 def _value_at(settings: BaseModel, path: Path) -> object:

@@ -118,6 +118,11 @@ def read_environment(environ: Mapping[str, str]) -> Layer:
     return Layer(values, places)
 
 
+def variable_of(path: Path) -> str:
+    """Environment variable of a setting: ``DOCRAG_INGEST__LAYOUT``."""
+    return ENV_PREFIX + ENV_SEPARATOR.join(part.upper() for part in path)
+
+
 def read_overrides(overrides: Sequence[str]) -> Layer:
     """Layer of ``a.b=c`` strings; a later one wins."""
     values: dict[str, Any] = {}

@@ -1,0 +1,34 @@
+"""Keep the trace of an answer beside its index, so that `docrag replay` can ask the question again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from docrag.pipeline import DocRAG
+from docrag.runs.record import TraceRecord, plain_answer
+from docrag.runs.state import index_state, versions
+from docrag.runs.traces import FOLDER, TraceStore
+from docrag.types import Answer, Scope
+
+
+def keep_trace(rag: DocRAG, answer: Answer, *, scope: Scope, config: Mapping[str, Any]) -> None:
+    """Keep the trace of `answer`; `config` are the settings it was made with, secrets masked.
+
+    Raises `docrag.errors.StorageError` when it cannot be written.
+    """
+    values, steps, _times = plain_answer(answer)
+    docs = {evidence.hit.doc for evidence in answer.evidence}
+    record = TraceRecord(
+        trace_id=answer.trace.trace_id,
+        question=answer.question,
+        scope=scope,
+        settings=config,
+        index=index_state(rag.corpus, docs=docs),
+        versions=versions(),
+        steps=tuple(steps),
+        answer=values,
+        asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    TraceStore(rag.index_dir / FOLDER).save(record)
