@@ -7,9 +7,12 @@ import json
 import pytest
 from tests.cli.cli_support import FAST, write_reports
 
-from docrag.cli.tuning import describe, metric_named
+from docrag.cli.output import Output
+from docrag.cli.tuning import before_reranking, describe, metric_named
 from docrag.errors import UsageError
+from docrag.pipeline.settings import Settings
 from docrag.pipeline.tuning import TuningProgress
+from docrag.retrieve.options import RetrievalOptions
 
 QUESTIONS = (
     {"id": "q1", "doc": "report.pdf", "question": "Is the chief executive a risk to revenue?", "answer": "No",
@@ -121,6 +124,19 @@ def test_a_run_still_needs_a_task_and_a_file(docrag, dataset, arguments, message
     result = docrag("eval", dataset, *arguments)
     assert result.code == 1
     assert message in result.err
+
+
+def test_what_reorders_the_fused_ranking_is_left_out_and_named(capsys):
+    settings = Settings.model_validate(
+        {"retrieval": {"rerank": {"steps": [{"kind": "pointwise"}]}, "guided_query": {}, "depth": 50}}
+    )
+    searched = before_reranking(settings, Output())
+    assert searched.retrieval == RetrievalOptions(depth=50)
+    said = capsys.readouterr().err
+    assert "retrieval.rerank.pointwise is left out of the tuning" in said
+    assert "retrieval.guided_query is left out of the tuning" in said
+    assert before_reranking(Settings(), Output()) == Settings()
+    assert capsys.readouterr().err == ""
 
 
 def test_metrics_have_several_names():

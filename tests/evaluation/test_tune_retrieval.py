@@ -342,37 +342,32 @@ def test_a_filter_of_references_keeps_its_weight():
 
 
 def test_the_written_settings_are_read_again(tmp_path: Path):
-    settings = Settings.model_validate(
-        {
-            "ingest": {"layout": "fast"},
-            "models": {
-                "default": {
-                    "kind": "openai",
-                    "base_url": "http://127.0.0.1:1/v1",
-                    "model": "m",
-                    "api_key": "hush",
-                }
-            },
-        }
-    )
+    chat = {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "m", "api_key": "hush"}
+    score = {"kind": "vllm-score", "base_url": "http://127.0.0.1:1", "model": "r", "api_key": "hush"}
     fitted = RetrievalOptions.model_validate(
         {
             "fusion": {"kind": "reciprocal-rank", "weights": {"bm25": 0.3, "dense": 0.7}},
             "cutoff": {"kind": "relative", "min_fraction": 0.4},
             "depth": 100,
+            "rerank": {"steps": [score]},
         }
     )
+    settings = Settings.model_validate({"ingest": {"layout": "fast"}, "models": {"default": chat}})
     text = config_text(settings, fitted, comments=["recall 0.5", "on a set"])
     assert text.startswith(f"{HEADER}\n# recall 0.5\n# on a set\n# Secrets are not written; ")
     assert "models.default.api_key" in text
+    assert "retrieval.rerank.steps[0].api_key" in text
     assert "hush" not in text
+    assert "***" not in text
+    assert "layout: ml" not in text
     path = tmp_path / "tuned.yaml"
     path.write_text(text, "utf-8")
     read = load_settings(path, environ={})
-    assert read.retrieval == fitted
+    (step,) = fitted.rerank.steps
+    without_key = fitted.rerank.model_copy(update={"steps": (step.model_copy(update={"api_key": None}),)})
+    assert read.retrieval == fitted.model_copy(update={"rerank": without_key})
     assert read.ingest == settings.ingest
     assert read.models is not None
-    assert "layout: ml" not in text
 
 
 def test_only_files_of_its_own_are_written_over(tmp_path: Path):

@@ -106,7 +106,8 @@ def evaluate(
     if tune:
         labelled(dataset, folds)  # what is wrong with the labels is said before hours of indexing
     index_dir = index_dir or default_index(dataset.documents_folder)
-    with DocRAG.open(dataset.documents_folder, index=index_dir, settings=settings) as rag:
+    searched = tuning.before_reranking(settings, output) if tune else settings
+    with DocRAG.open(dataset.documents_folder, index=index_dir, settings=searched) as rag:
         report = run_index(rag, list(dataset.paths), output)
         run_visual_pass(rag, output)
         output.note(f"{rag.index_dir}: {summary(report)}")
@@ -115,6 +116,7 @@ def evaluate(
                 rag,
                 dataset,
                 output,
+                settings=settings,
                 scope=scope.value,
                 metric=aim,
                 n_folds=folds,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from docrag.evaluation.dataset import Dataset
     from docrag.evaluation.run import EvalScope
     from docrag.pipeline import DocRAG
+    from docrag.pipeline.settings import Settings
     from docrag.pipeline.tuning import TuningProgress
     from docrag.pipeline.tuning_report import TuningReport
 
@@ -38,24 +39,26 @@ def tune(
     dataset: Dataset,
     output: Output,
     *,
+    settings: Settings,
     scope: EvalScope,
     metric: str,
     n_folds: int,
     keep: float | None,
     out_config: Path | None,
 ) -> None:
-    """Tune retrieval, print the report, and write or print the settings."""
+    """Tune retrieval, print the report, and write or print the settings.
+
+    `rag` searches as `before_reranking` has it, `settings` are what is written but for what is fitted.
+    """
     from docrag.pipeline.tuned_config import config_text, write_config
     from docrag.pipeline.tuning import tune_retrieval
 
-    for name in _left_out(rag):
-        output.warn(f"{name}: left out of the tuning; what is fitted is the ranking before it")
     with tuning_progress(output) as on_progress:
         report = tune_retrieval(
             dataset,
             rag.corpus,
             lambda query, k: rag.search(query.text, k=k, unit=query.unit, scope=query.scope),
-            rag.settings.retrieval,
+            settings.retrieval,
             scope=scope,
             metric=metric,
             n_folds=n_folds,
@@ -64,7 +67,7 @@ def tune(
         )
     for question_id, why in report.failed.items():
         output.warn(f"question {question_id} failed and counts as wrong: {why}")
-    text = config_text(rag.settings, report.options, comments=_comments(report, dataset, out_config))
+    text = config_text(settings, report.options, comments=_comments(report, dataset, out_config))
     if out_config is not None:
         write_config(out_config, text)
     if output.as_json:
@@ -77,11 +80,17 @@ def tune(
         )
 
 
-def _left_out(rag: DocRAG) -> list[str]:
-    """Settings that stand between the fusion and the result and are not part of what is fitted."""
-    retrieval = rag.settings.retrieval
-    names = [name for name in ("guided_query", "rerank") if getattr(retrieval, name, None)]
-    return [f"retrieval.{name}" for name in names]
+def before_reranking(settings: Settings, output: Output) -> Settings:
+    """`settings` without what reorders the fused ranking: it is slow, and not what is fitted."""
+    from docrag.retrieve.rerank.options import RerankOptions
+
+    retrieval = settings.retrieval
+    names = [f"rerank.{step.kind}" for step in retrieval.rerank.steps]
+    names += ["guided_query"] if retrieval.guided_query is not None else []
+    for name in names:
+        output.warn(f"retrieval.{name} is left out of the tuning: what is fitted is the ranking before it")
+    without = retrieval.model_copy(update={"rerank": RerankOptions(), "guided_query": None})
+    return settings.model_copy(update={"retrieval": without})
 
 
 def _comments(report: TuningReport, dataset: Dataset, out_config: Path | None) -> list[str]:

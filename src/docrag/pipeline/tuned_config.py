@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,17 +29,14 @@ def config_text(settings: Settings, fitted: RetrievalOptions, *, comments: Seque
     import yaml
 
     whole = settings.model_copy(update={"retrieval": fitted})
-    secrets = [path for path, value in _leaves(whole.model_dump(), ()) if isinstance(value, SecretStr)]
-    values = whole.model_dump(mode="json")
-    for path in secrets:
-        _remove(values, path)
+    secrets: list[str] = []
+    values = _without_secrets(whole.model_dump(), whole.model_dump(mode="json"), "", secrets)
     written = _differences(values, Settings().model_dump(mode="json"))
     retrieval = written.pop("retrieval", {})
     retrieval |= {name: values["retrieval"][name] for name in FITTED}
     lines = [HEADER, *(f"# {line}".rstrip() for line in comments)]
     if secrets:
-        names = ", ".join(".".join(path) for path in secrets)
-        lines.append(f"# Secrets are not written; set them as ${{VARIABLE}} or in the environment: {names}")
+        lines.append(f"# Secrets are not written; set them yourself: {', '.join(secrets)}")
     order = {name: retrieval[name] for name in RetrievalOptions.model_fields if name in retrieval}
     body = yaml.safe_dump(written | {"retrieval": order}, sort_keys=False, allow_unicode=True)
     return "\n".join(lines) + "\n" + body
@@ -68,18 +65,21 @@ def write_config(path: Path, text: str) -> None:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _leaves(tree: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(cast("Mapping[str, Any]", value), (*at, key))
-        else:
-            yield (*at, key), value
-
-
-def _remove(tree: dict[str, Any], path: Sequence[str]) -> None:
-    for key in path[:-1]:
-        tree = tree[key]
-    del tree[path[-1]]
+def _without_secrets(value: Any, shown: Any, at: str, secrets: list[str]) -> Any:  # noqa: ANN401 - a tree
+    """`shown`, the JSON form of `value`, without its secrets; their names are added to `secrets`."""
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for key, inner in cast("Mapping[str, Any]", value).items():
+            name = f"{at}.{key}" if at else key
+            if isinstance(inner, SecretStr):
+                secrets.append(name)
+            else:
+                found[key] = _without_secrets(inner, shown[key], name, secrets)
+        return found
+    if isinstance(value, list | tuple):
+        items = enumerate(cast("Sequence[Any]", value))
+        return [_without_secrets(inner, shown[i], f"{at}[{i}]", secrets) for i, inner in items]
+    return shown
 
 
 def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
