@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
-from docrag.geometry import Box
+import pytest
+
+from docrag.geometry import Box, union_box
 from docrag.ingest.chunks import chunks_of
 from docrag.types import Chunk, Region, RegionKind, Table, Word
 
@@ -134,9 +137,42 @@ def test_a_picture_is_a_chunk_with_its_words_and_caption() -> None:
     assert chunks[1].region_orders == (3,)
 
 
-def test_a_picture_without_words_or_caption_is_no_chunk() -> None:
-    _, chunks = chunked(("text", "Before."), ("picture", ""), ("text", "After."))
-    assert [chunk.region_orders for chunk in chunks] == [(0, 2)]
+def test_a_picture_without_words_or_caption_comes_last_without_text() -> None:
+    """Words of other chunks never change because of it, and no heading makes it found by words."""
+    before, after, chart = (Region(i, "text", Box(0, 50 * i, 500, 50 * i + 12), 0, 0) for i in (0, 2, 1))
+    text = "Before.\n\nAfter."
+    regions = (
+        replace(before, start=0, end=7),
+        replace(chart, kind="picture", box=Box(0, 20, 300, 90), start=7, end=7),
+        replace(after, start=9, end=15),
+    )
+    chunks = chunks_of(text, (), regions)
+    assert [(c.chunk_no, c.kind, c.text, c.region_orders) for c in chunks] == [
+        (1, "text", "Before.\nAfter.", (0, 2)),
+        (2, "picture", "", (1,)),
+    ]
+    assert chunks[1].box == Box(0, 20, 300, 90)
+    assert chunks[1].start == chunks[1].end == len(text)
+
+
+@pytest.mark.parametrize("kind", ["picture", "table", "formula"])
+def test_tiny_pictures_are_icons(kind: RegionKind) -> None:
+    region = Region(0, kind, Box(0, 0, 200, 20), 0, 0)
+    assert chunks_of("", (), (region,)) == ()
+    larger = replace(region, box=Box(0, 0, 24, 24))
+    assert [chunk.kind for chunk in chunks_of("", (), (larger,))] == [kind]
+
+
+def test_wordless_text_regions_are_no_chunks() -> None:
+    assert chunks_of("", (), (Region(0, "text", Box(0, 0, 200, 200), 0, 0),)) == ()
+
+
+def test_a_wordless_picture_with_a_caption_lends_its_box_to_the_caption() -> None:
+    _, chunks = chunked(("picture", ""), ("caption", "Figure 1: A gauge"), captions={1: 0})
+    (chunk,) = chunks
+    assert chunk.text == "Figure 1: A gauge"
+    assert chunk.region_orders == (1, 0)
+    assert chunk.box == union_box([Box(0, 0, 500, 12), Box(0, 22, 500, 34)])
 
 
 def test_headers_and_footers_are_in_no_chunk() -> None:

@@ -109,9 +109,10 @@ def check_page(page: Page) -> None:
     position = 0
     for number, chunk in enumerate(page.chunks, start=1):
         assert chunk.chunk_no == number
-        assert position <= chunk.start < chunk.end <= len(page.text)
+        assert position <= chunk.start <= chunk.end <= len(page.text)
+        assert bool(chunk.text) == (chunk.start < chunk.end)
+        assert chunk.text or chunk.kind in ("picture", "table", "formula")
         position = chunk.end
-        assert chunk.text
         assert len(chunk.boxes) == len(chunk.region_orders)
         covered.update(chunk.region_orders)
     furniture = ("page-header", "page-footer")

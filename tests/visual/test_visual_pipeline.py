@@ -339,6 +339,27 @@ def test_regions_are_ranked_directly_and_within_the_best_pages(with_pictures: Pa
     assert len(found) == (2 if regions == "direct" else 1)
 
 
+def test_a_picture_without_words_or_caption_is_found_and_has_a_box(tmp_path: Path):
+    document = pymupdf.open()
+    for colour in ((0, 200, 0), (200, 0, 0)):
+        page = document.new_page(width=400, height=400)
+        page.insert_text((40, 40), "A page of prose with a chart far below it, which bears no word at all.")
+        picture = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 80, 60))
+        picture.set_rect(picture.irect, colour)
+        page.insert_image((60, 150, 300, 330), pixmap=picture)
+    document.save(tmp_path / "p.pdf")
+    chosen = options(units=("page", "region"))
+    with RagWithColours(tmp_path / ".docrag", (tmp_path,), settings(chosen)) as rag:
+        rag.index()
+        assert rag.index_visual().n_added == 4
+        (hit, *_) = rag.search("red", unit="region", k=3).hits
+        assert (hit.page_no, hit.kind, hit.snippet) == (2, "picture", "")
+        assert hit.box is not None
+        assert np.abs(np.array(hit.box) - (60, 150, 300, 330)).max() <= 2
+        words = [hit for hit in rag.search("prose chart", unit="region", k=9).hits if "bm25" in hit.sources]
+        assert {hit.kind for hit in words} == {"text"}
+
+
 def test_pages_can_be_ranked_by_their_regions_alone(with_pictures: Path):
     chosen = options(units=("region",))
     report = add(with_pictures, ColourEmbedder(), chosen)

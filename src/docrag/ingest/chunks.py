@@ -18,6 +18,9 @@ _MAX_WORDS = 180
 _MIN_WORDS = 40
 _FURNITURE = frozenset({"page-header", "page-footer"})
 _ALONE = frozenset({"table", "picture"})
+# What says something to the eye without a word; smaller than a third of an inch it is an icon or a bullet.
+_SEEN = frozenset({"table", "picture", "formula"})
+_MIN_SEEN_PT = 24.0
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？؟])[\"”’)\]]*\s+")
 
 
@@ -42,6 +45,9 @@ def chunks_of(text: str, words: Sequence[Word], regions: Sequence[Region]) -> tu
     A heading opens the chunk of what follows it. Short regions in a row are joined up to about 120 words,
     long ones cut at sentence ends. A table, or a picture, is a chunk of its own with its caption; a long
     table is cut between rows, the header row repeated in each part's text.
+
+    Pictures, tables and formulas without a word or caption, unless they are tiny, come last, each a chunk
+    whose text is empty: nothing for retrieval by words, but something to look at.
     """
     maker = _ChunkMaker(text, words, regions)
     return maker.run()
@@ -66,7 +72,15 @@ class _ChunkMaker:
             elif region.start < region.end:
                 self._flow(region)
         self._close()
+        for region in self._regions:
+            if region.kind in _SEEN and region.start >= region.end and region.caption_order is None:
+                self._wordless(region)
         return tuple(self._chunks)
+
+    def _wordless(self, region: Region) -> None:
+        if min(region.box.width, region.box.height) >= _MIN_SEEN_PT:
+            end = len(self._text)
+            self._append(region.kind, "", end, end, (region.box,), (region.order,), "")
 
     def _span_text(self, start: int, end: int) -> str:
         return joined_lines(self._text[start:end])
@@ -105,8 +119,13 @@ class _ChunkMaker:
         heading = "" if pending else self._heading
         if region.table is not None and region in members:
             self._table(region, region.table, members, heading)
-        else:
-            self._emit(region.kind, members, heading)
+            return
+        first = len(self._chunks)
+        self._emit(region.kind, members, heading)
+        if region not in members:  # without words of its own it stands where its caption's chunk does
+            chunk = self._chunks[first]
+            boxes, orders = (*chunk.boxes, region.box), (*chunk.region_orders, region.order)
+            self._chunks[first] = replace(chunk, boxes=boxes, region_orders=orders)
 
     def _table(self, region: Region, table: Table, members: list[Region], heading: str) -> None:
         before = [member for member in members if member.order < region.order]

@@ -342,8 +342,13 @@ class _Run(Generic[SinkT]):
 
 
 def _vectors(embedder: TextEmbedder, pages: Sequence[Page]) -> NDArray[np.float32]:
+    """A row for every chunk, in order; zeros for one without text, which has nothing to be embedded."""
     texts = [chunk.text for page in pages for chunk in page.chunks]
-    return embedder.embed_passages(texts) if texts else np.zeros((0, embedder.identity.dim), np.float32)
+    with_text = [i for i, text in enumerate(texts) if text]
+    vectors = np.zeros((len(texts), embedder.identity.dim), np.float32)
+    if with_text:
+        vectors[with_text] = embedder.embed_passages([texts[i] for i in with_text])
+    return vectors
 
 
 def _kept_results(keep: Keep) -> Iterator[FileResult]:

@@ -87,8 +87,8 @@ class Draft:
         pages
             Pages in any order, none of them written before.
         vectors
-            ``(n_chunks, dim) float32``, one row of unit length for every chunk of `pages`, in order; None in
-            an index without vectors.
+            ``(n_chunks, dim) float32``, a row for every chunk of `pages`, in order: of unit length, or all
+            zeros for a chunk without text. None in an index without vectors.
         failures
             Pages that could not be read.
 
@@ -105,8 +105,9 @@ class Draft:
         repeated = self.pages_done.intersection(numbers) | {n for n in numbers if numbers.count(n) > 1}
         if repeated:
             raise ValueError(f"pages {sorted(repeated)} of document {self.doc_id} were added before")
-        n_chunks = sum(len(page.chunks) for page in pages)
-        self._check_vectors(vectors, n_chunks)
+        lengths = [1.0 if chunk.text else 0.0 for page in pages for chunk in page.chunks]
+        n_chunks = len(lengths)
+        self._check_vectors(vectors, lengths)
         merge_if_many(self._storage, CHUNKS)
         merge_if_many(self._storage, PAGES)
         ids: dict[str, Any] = {"ingest_id": self.ingest_id, "doc_id": self.doc_id}
@@ -141,7 +142,8 @@ class Draft:
         self.pages_done = self.pages_done.union(numbers)
         self.failures = tuple(sorted((*self.failures, *failures)))
 
-    def _check_vectors(self, vectors: NDArray[np.float32] | None, n_chunks: int) -> None:
+    def _check_vectors(self, vectors: NDArray[np.float32] | None, lengths: Sequence[float]) -> None:
+        n_chunks = len(lengths)
         if vectors is None or self._dim is None:
             if vectors is None and (self._dim is None or n_chunks == 0):
                 return
@@ -152,5 +154,8 @@ class Draft:
         if vectors.shape != (n_chunks, self._dim):
             raise ValueError(f"got vectors {vectors.shape}; expected {(n_chunks, self._dim)}")
         norms = np.linalg.norm(vectors, axis=1)
-        if not np.all(np.abs(norms - 1.0) <= _UNIT_NORM_TOLERANCE):
-            raise ValueError(f"got vectors of length {norms.min()} to {norms.max()}; expected unit length")
+        if not np.all(np.abs(norms - lengths) <= _UNIT_NORM_TOLERANCE):
+            raise ValueError(
+                f"got vectors of length {norms.min()} to {norms.max()}; expected unit length, and zeros "
+                "for a chunk without text"
+            )

@@ -35,7 +35,10 @@ class ChunkVectors:
     def of_rows(
         cls, rows: pa.Table, documents: Sequence[Document], doc_index_of: Mapping[str, int], *, dim: int
     ) -> ChunkVectors:
-        """Take the vectors of the rows of ``chunks`` whose ingest_id has an index into `documents`."""
+        """Take the vectors of the rows of ``chunks`` whose ingest_id has an index into `documents`.
+
+        Chunks without text are left out.
+        """
         keys = rows.column("ingest_id").combine_chunks().dictionary_encode()
         names = cast("list[str]", keys.dictionary.to_pylist())
         lookup = np.array([doc_index_of.get(name, -1) for name in names], np.int64)
@@ -45,7 +48,8 @@ class ChunkVectors:
         vectors = rows.column("vector").combine_chunks()
         matrix = vectors.flatten().to_numpy().reshape(-1, dim)
         order = np.lexsort((chunk_nos, page_nos, doc_indices))
-        order = order[doc_indices[order] >= 0]
+        # A chunk without text has a row of zeros: it has no direction, and is never found by words.
+        order = order[(doc_indices[order] >= 0) & matrix[order].any(axis=1)]
         kinds = np.array(rows.column("kind").to_pylist(), np.str_)
         return cls(
             documents, doc_indices[order], page_nos[order], chunk_nos[order], kinds[order], matrix[order]
