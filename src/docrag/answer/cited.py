@@ -72,10 +72,8 @@ def cite(
         removed: dict[str, None] = {}
         pages = _Pages(run.ledger, corpus)
         for sentence in sentences:
-            without_marks, marks = cited_ids(sentence.text)
-            plain = plain_output(without_marks, links=options.links)
-            removed.update(dict.fromkeys(plain.removed))
-            text = plain.text.strip()
+            text, marks, what = shown_text(sentence.text, options)
+            removed.update(dict.fromkeys(what))
             if not text:
                 continue
             claims = [
@@ -98,7 +96,7 @@ def cite(
         verified = verify_citations(every, run.ledger, corpus, find_region=find_region)
         for warning in verified.warnings:
             run.warn(warning)
-        result = _numbered(run, written, every, verified.citations, options)
+        result = _judged(run, written, verified.citations, options)
         detail |= {
             "n_sentences": len(written),
             "n_claims": len(every),
@@ -108,38 +106,58 @@ def cite(
         return result
 
 
-def _numbered(
+def renumbered(cited: Cited) -> Cited:
+    """Number the citations from 1 in the order in which sentences name them; those that none names go."""
+    by_n = {citation.n: citation for citation in cited.citations}
+    numbers: dict[int, int] = {}
+    for sentence in cited.sentences:
+        for n in (*sentence.citations, *sentence.figures):
+            numbers.setdefault(n, len(numbers) + 1)
+    return Cited(
+        tuple(
+            replace(
+                sentence,
+                citations=tuple(numbers[n] for n in sentence.citations),
+                figures=tuple(numbers[n] for n in sentence.figures),
+            )
+            for sentence in cited.sentences
+        ),
+        tuple(replace(by_n[old], n=new) for old, new in numbers.items()),
+    )
+
+
+def shown_text(text: str, options: CitingOptions) -> tuple[str, list[str], tuple[str, ...]]:
+    """A sentence as it is shown, the ids that marks in it name, and what was taken out of it."""
+    without_marks, marks = cited_ids(text)
+    plain = plain_output(without_marks, links=options.links)
+    return plain.text.strip(), marks, plain.removed
+
+
+def _judged(
     run: Run,
     written: Sequence[tuple[str, Sequence[Claim]]],
-    every: Sequence[Claim],
     citations: Sequence[Citation],
     options: CitingOptions,
 ) -> Cited:
-    """Sentences with the numbers of what survived; citations that no sentence names any more go."""
+    """Sentences with what survived of their claims; those without are marked or dropped."""
     # Citations come in the order of the distinct claims that survived, and all claims of an id share a fate:
     # it was issued and its page is there, or not.
     by_claim: dict[Claim, Citation] = {}
     left = list(citations)
-    for claim in dict.fromkeys(every):
+    for claim in dict.fromkeys(claim for _, claims in written for claim in claims):
         if left and left[0].evidence_id == claim.evidence_id:
             by_claim[claim] = left.pop(0)
-    numbers: dict[int, int] = {}
-    kept: list[Citation] = []
     sentences: list[Sentence] = []
     for text, claims in written:
-        own = list(dict.fromkeys(by_claim[claim] for claim in claims if claim in by_claim))
+        own = [by_claim[claim] for claim in dict.fromkeys(claims) if claim in by_claim]
         if not any(is_supported(citation) for citation in own):
             shown = ascii(text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…")
             if options.unsupported == "drop":
                 run.warn(f"left out a sentence that no evidence was found for: {shown}")
                 continue
             run.warn(f"no evidence was found for: {shown}")
-        for citation in own:
-            if citation.n not in numbers:
-                numbers[citation.n] = len(kept) + 1
-                kept.append(replace(citation, n=len(kept) + 1))
-        sentences.append(Sentence(text, tuple(dict.fromkeys(numbers[citation.n] for citation in own))))
-    return Cited(tuple(sentences), tuple(kept))
+        sentences.append(Sentence(text, tuple(citation.n for citation in own)))
+    return renumbered(Cited(tuple(sentences), tuple(citations)))
 
 
 class _Pages:

@@ -29,16 +29,16 @@ def figure_box(page: Page, hit: Hit, *, said: str) -> Box | None:
     if hit.box is not None and hit.kind in ("picture", "table", "formula", "caption"):
         return hit.box
     captioned = list(_captioned(page))
-    named = _labels(said)
+    named = labels_in(said)
     for target, caption in captioned:
-        if named & _labels(caption):
+        if named & labels_in(caption):
             return target
     if named:  # it names a figure that is not here
         return None
-    words = _words(said)
+    words = content_words(said)
     best: tuple[float, Box] | None = None
     for target, caption in captioned:
-        own = _words(caption)
+        own = content_words(caption)
         share = len(own & words) / len(own) if len(own) >= _MIN_CAPTION_WORDS else 0.0
         if share >= _MIN_CAPTION_SHARE and (best is None or share > best[0]):
             best = share, target
@@ -56,7 +56,8 @@ def _captioned(page: Page) -> Iterator[tuple[Box, str]]:
             yield union_box((region.box, caption.box)), page.text[caption.start : caption.end]
 
 
-def _labels(text: str) -> set[tuple[str, str]]:
+def labels_in(text: str) -> set[tuple[str, str]]:
+    """Kinds and numbers of the figures and tables that a text names: ("figure", "3")."""
     found: set[tuple[str, str]] = set()
     for match in _LABEL.finditer(text):
         kind = match[1].lower()
@@ -64,5 +65,6 @@ def _labels(text: str) -> set[tuple[str, str]]:
     return found
 
 
-def _words(text: str) -> set[str]:
+def content_words(text: str) -> set[str]:
+    """Stems of the words that carry content."""
     return {token.stem for token in tokens(text) if is_content(token)}

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from docrag.answer.abstention import reason_to_abstain, scope_warnings
 from docrag.answer.cited import Cited
+from docrag.answer.one_pass import Outcome
 from docrag.answer.run import Run
 from docrag.errors import BudgetExceeded, DocragError
 from docrag.protocols import Corpus
@@ -47,6 +48,16 @@ class Finisher:
             sentences=cited.sentences,
             is_partial=is_partial,
             confidence=confidence,
+        )
+
+    def conclude(self, run: Run, query: Query, outcome: Outcome) -> Answer:
+        """Give what one pass gave, marked as partial when the model's reply broke off."""
+        return self.answer(
+            run,
+            query,
+            outcome.cited,
+            is_partial=not outcome.is_complete,
+            confidence=outcome.confidence,
         )
 
     def abstain(

@@ -70,3 +70,87 @@ class CitingOptions(_Options):
     links: LinkPolicy = Field(
         default="remove", description="web addresses in answers; text: kept without their scheme"
     )
+
+
+class AnswerPromptOptions(_Options):
+    """What a model is asked for."""
+
+    style: Literal["full", "short"] = Field(
+        default="full", description="sentences, or the bare answer, which data sets are scored by"
+    )
+    sufficiency: Literal["inline", "call", "off"] = Field(
+        default="inline",
+        description="whether the evidence suffices: judged first in the answer's own call, by a call of its"
+        " own (role judge), or not at all",
+    )
+    sufficiency_threshold: float = Field(
+        default=0.5, ge=0, le=1, description="least P(yes) of the call at which an answer is written"
+    )
+    check_support: bool = Field(
+        default=False, description="a second call (role judge) checks every sentence against the cited pages"
+    )
+
+
+class _ModelOptions(_Options):
+    n_pages: int = Field(default=5, ge=1, le=50, description="retrieved pages that are shown")
+    context: ContextOptions = ContextOptions()
+    citing: CitingOptions = CitingOptions()
+    prompt: AnswerPromptOptions = AnswerPromptOptions()
+
+
+class SinglePassOptions(_ModelOptions):
+    """Pages are retrieved and one call answers (M3DocRAG); needs `models.default`.
+
+    ``context.modality`` text, image and both are UniDoc-Bench's paradigms; its joint and fused retrieval is
+    set in ``retrieval``.
+    """
+
+    kind: Literal["single-pass"] = "single-pass"
+
+
+class DualBranchOptions(_ModelOptions):
+    """Text and pictures answer separately, then their answers are reconciled (VisDoMRAG): 2 or 3 calls.
+
+    ``context.modality`` and ``prompt.sufficiency`` have no say here: each branch has its own modality, and
+    judges sufficiency after it has gathered its evidence.
+    """
+
+    kind: Literal["dual-branch"] = "dual-branch"
+    prior: Literal["visual", "text", "none"] = Field(
+        default="visual", description="who is trusted when both are sound; visual: as published"
+    )
+    skip_if_agree: bool = Field(default=True, description="no third call when both say the same")
+    retrieval: Literal["own", "shared"] = Field(
+        default="own",
+        description="own: the picture branch searches by looks and the text branch by words, where"
+        " retrieval.retrievers has both; shared: both read what the one search gives",
+    )
+
+
+class InterleavedOptions(_ModelOptions):
+    """A single pass whose answer shows figures after its sentences (MRAMG)."""
+
+    kind: Literal["interleaved"] = "interleaved"
+    interleave: Literal["llm", "rule", "off"] = Field(
+        default="llm",
+        description="who places the figures: the model that writes, or the words that a sentence shares with"
+        " a figure's caption",
+    )
+    max_figures: int = Field(default=4, ge=1, le=20, description="figures in an answer")
+    max_offered: int = Field(default=8, ge=1, le=40, description="figures that the model chooses among")
+    min_overlap: float = Field(
+        default=0.3, ge=0, le=1, description="rule: least share of a caption's words that the sentence has"
+    )
+
+
+class SummariesOptions(_ModelOptions):
+    """Pages are summarised for the question, and the best are answered from in the original (Beyond Text)."""
+
+    kind: Literal["summaries"] = "summaries"
+    n_candidates: int = Field(default=12, ge=1, le=100, description="retrieved pages that are summarised")
+    pages_per_call: int = Field(default=4, ge=1, le=20)
+    min_relevance: float = Field(default=3.0, ge=0, le=10, description="below it a page is not read")
+
+
+ModelAnswerOptions = SinglePassOptions | DualBranchOptions | InterleavedOptions | SummariesOptions
+"""Answerers of this package that call a model, told apart by `kind`."""

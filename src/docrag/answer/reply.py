@@ -79,7 +79,7 @@ class Read:
 CUT_OFF = "the model's reply broke off; what was complete is used"
 NO_FORMAT = "the model did not keep to the format; its text is used as it is"
 
-_MARK = re.compile(r"[\[【]([^\[\]【】]{1,80})[\]】](?:\((?:\w+:|#|/)[^()]*\))?|\(([^()]{1,40})\)")
+_MARK = re.compile(r"[ \t]*(?:[\[【]([^\[\]【】]{1,80})[\]】](?:\((?:\w+:|#|/)[^()]*\))?|\(([^()]{1,40})\))")
 _ID = re.compile(r"\W*(?:evidence\W*)?e\W?\d+\W*", re.IGNORECASE)
 _NUMBER = re.compile(r"\W*\d{1,3}\W*")
 _BETWEEN_IDS = re.compile(r"\s*[,;、，&]\s*|\s+and\s+|\s+(?=\S)")
@@ -138,10 +138,7 @@ def cited_ids(text: str, *, with_numbers: bool = False) -> tuple[str, list[str]]
         ids.extend(names)
         return ""
 
-    without = _MARK.sub(take, text)
-    if ids:
-        without = re.sub(r"[ \t]+(?=[.,;:!?]|$)", "", re.sub(r"[ \t]{2,}", " ", without))
-    return without.strip(), ids
+    return _MARK.sub(take, text).strip(), ids
 
 
 def _as_reply(value: dict[str, Any]) -> CitedReply | None:

@@ -88,7 +88,12 @@ def ask_yes_no(chat: Chat, messages: Sequence[Message], *, request: Request | No
     pair = yes_no_logprobs(reply.first_logprobs) if reply.first_logprobs else None
     if pair is not None:
         return Verdict(probability_of_yes(*pair), *pair, (reply.usage,))
-    word = _WORD.match(reply.text)
+    return Verdict(word_verdict(reply.text), None, None, (reply.usage,))
+
+
+def word_verdict(text: str) -> float:
+    """1 for a reply that begins with yes, 0 for no; raises `docrag.errors.ModelFormatError` for neither."""
+    word = _WORD.match(text)
     if word is None:
-        raise ModelFormatError(f"expected yes or no, got {reply.text[:60]!r}")
-    return Verdict(1.0 if word[1].lower() == "yes" else 0.0, None, None, (reply.usage,))
+        raise ModelFormatError(f"expected yes or no, got {text[:60]!r}")
+    return 1.0 if word[1].lower() == "yes" else 0.0

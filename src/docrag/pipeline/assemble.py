@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from docrag.answer.extractive import ExtractiveAnswerer
+from docrag.answer.gather import Search
+from docrag.answer.options import ExtractiveOptions
+from docrag.answer.parts import AnswerParts
+from docrag.answer.run import RunParts
 from docrag.chat.model import Chats
 from docrag.chat.prompts import Prompts
 from docrag.embed.build import build_text_embedder
-from docrag.pipeline.custom import CustomOptions, make_custom
+from docrag.errors import ConfigError
+from docrag.pipeline.answerers import build_model_answerer
+from docrag.pipeline.custom import CustomOptions, CustomParts, make_custom
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, PagePictures, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.guided_refiner import LateInteraction
+from docrag.retrieve.options import ReciprocalRankOptions, UnionOptions, WeightedSumOptions
 from docrag.retrieve.query.build import build_planners
 from docrag.retrieve.rerank.build import RerankParts, build_rerankers
 from docrag.retrieve.stage import RetrievalStage
@@ -75,12 +82,60 @@ def build_encoder(settings: Settings) -> TextEmbedder | None:
     return build_text_embedder(settings.embed)
 
 
-def build_answerer(corpus: IndexReader, stage: RetrievalStage, settings: Settings) -> Answerer:
-    """Return the answerer that `settings` describe; files whose indexing was interrupted count as unread."""
+def build_answerer(
+    corpus: IndexReader,
+    stage: RetrievalStage,
+    settings: Settings,
+    *,
+    chats: Callable[[], Chats],
+    prompts: Prompts | None = None,
+    pictures: PagePictures | None = None,
+    branch_searches: Callable[[], dict[str, Search]] = dict,
+) -> Answerer:
+    """Return the answerer that `settings` describe; files whose indexing was interrupted count as unread.
+
+    `chats` makes the models of those that need some, and raises `docrag.errors.ConfigError` where none is
+    configured. `branch_searches` makes the searches of branches that have their own, "text" and "image".
+    """
     if isinstance(settings.answer, CustomOptions):
         return make_custom(settings.answer, corpus, stage.search, setting="answer", method="answer")
 
     def unfinished() -> list[str]:
         return [f"the file with id {draft.doc_id[:12]}…" for draft in drafts.read_all(corpus.path)]
 
-    return ExtractiveAnswerer(corpus, stage.search, settings.answer, unfinished=unfinished)
+    if isinstance(settings.answer, ExtractiveOptions):
+        return ExtractiveAnswerer(corpus, stage.search, settings.answer, unfinished=unfinished)
+    try:
+        models = chats()
+    except ConfigError as error:
+        raise ConfigError(f"answer.kind is {settings.answer.kind}, which needs a model: {error}") from error
+    runs = RunParts(models, prompts if prompts is not None else Prompts(), settings.budget)
+    parts = AnswerParts(corpus, stage.search, runs, pictures, unfinished)
+    return build_model_answerer(settings.answer, parts, branch_searches=branch_searches)
+
+
+def by_words_and_by_looks(settings: Settings) -> dict[str, Settings] | None:
+    """Settings of a search by words, "text", and of one by looks, "image"; None where there is but one."""
+    names = settings.retrieval.retrievers
+    words = tuple(name for name in names if name != "visual")
+    if settings.visual is None or "visual" not in names or not words:
+        return None
+
+    def with_only(kept: tuple[str, ...]) -> Settings:
+        """The same with fewer retrievers, weighed in the old proportion, and nothing that needs both."""
+        fusion = settings.retrieval.fusion
+        changes: dict[str, object] = {}
+        if isinstance(fusion, WeightedSumOptions | ReciprocalRankOptions):
+            changes["weights"] = {name: w for name, w in fusion.weights.items() if name in kept}
+        elif isinstance(fusion, UnionOptions) and fusion.order:
+            changes["order"] = tuple(name for name in fusion.order if name in kept)
+        retrieval = settings.retrieval.model_copy(
+            update={
+                "retrievers": kept,
+                "fusion": fusion.model_copy(update=changes),
+                "guided_query": None,
+            }
+        )
+        return settings.model_copy(update={"retrieval": retrieval, "custom": CustomParts()})
+
+    return {"text": with_only(words), "image": with_only(("visual",))}

@@ -13,8 +13,10 @@ from docrag.pipeline.lazy_models import lazy_chats
 from docrag.pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from docrag.answer.gather import Search
     from docrag.chat.model import Chats
     from docrag.chat.prompts import Prompts
+    from docrag.pipeline.pictures import FilePictures
     from docrag.protocols import Answerer, PageEmbedder, TextEmbedder
     from docrag.results.files import PageFiles
     from docrag.retrieve.query.follow_up import FollowUpRewriter
@@ -42,6 +44,8 @@ class Parts:
         self._stage: RetrievalStage | None = None
         self._visual: VisualRetriever | None = None
         self._answerer: Answerer | None = None
+        self._pictures: FilePictures | None = None
+        self._password: str | None = None
         self._prompts: Prompts | None = None
         self._chats = lazy_chats(settings.models)
 
@@ -50,7 +54,9 @@ class Parts:
         with self._lock:
             if self._reader is not None:
                 self._reader.close()
-            self._reader = self._files = self._stage = self._answerer = self._visual = None
+            if self._pictures is not None:
+                self._pictures.close()
+            self._reader = self._files = self._stage = self._answerer = self._visual = self._pictures = None
 
     def close(self) -> None:
         """Forget everything, encoders included."""
@@ -62,6 +68,13 @@ class Parts:
             close: Callable[[], None] | None = getattr(encoder, "close", None)  # those with connections
             if close is not None:
                 close()
+
+    def use_password(self, password: str | None) -> None:
+        """Open encrypted files with `password` from now on, for pictures of their pages."""
+        with self._lock:
+            if password is not None and password != self._password:
+                self._password = password
+                self.forget()
 
     @property
     def embedder(self) -> TextEmbedder | None:
@@ -111,6 +124,17 @@ class Parts:
                 self._files = PageFiles(self.corpus.documents(), location.folder_of(self.index_dir))
             return self._files
 
+    @property
+    def pictures(self) -> FilePictures:
+        """Pictures of pages for chat models, drawn from the documents' files."""
+        from docrag.pipeline.pictures import FilePictures
+
+        with self._lock:
+            if self._pictures is None:
+                folder = location.folder_of(self.index_dir)
+                self._pictures = FilePictures(self.corpus.documents(), folder, password=self._password)
+            return self._pictures
+
     def visual_retriever(self) -> VisualRetriever:
         """The retriever over visual vectors; raises `docrag.errors.ConfigError` without a page encoder."""
         from docrag.pipeline.visual import build_visual_retriever
@@ -151,20 +175,23 @@ class Parts:
 
     def stage(self) -> RetrievalStage:
         """The retrieval stage as configured."""
+        with self._lock:
+            if self._stage is None:
+                self._stage = self._build_stage(self.settings)
+            return self._stage
+
+    def _build_stage(self, settings: Settings) -> RetrievalStage:
         from docrag.pipeline.assemble import build_retrieval
 
-        with self._lock:
-            stage = self._stage
-            if stage is None:
-                stage = self._stage = build_retrieval(
-                    self.corpus,
-                    self.embedder,
-                    self.settings,
-                    visual=self.visual_retriever,
-                    chats=self.chats,
-                    prompts=self.prompts,
-                )
-            return stage
+        return build_retrieval(
+            self.corpus,
+            self.embedder,
+            settings,
+            visual=self.visual_retriever,
+            chats=self.chats,
+            prompts=self.prompts,
+            pictures=self.pictures,
+        )
 
     def answerer(self) -> Answerer:
         """The answerer as configured."""
@@ -173,5 +200,20 @@ class Parts:
         with self._lock:
             answerer = self._answerer
             if answerer is None:
-                answerer = self._answerer = build_answerer(self.corpus, self.stage(), self.settings)
+                answerer = self._answerer = build_answerer(
+                    self.corpus,
+                    self.stage(),
+                    self.settings,
+                    chats=self._chats,
+                    prompts=self.prompts,
+                    pictures=self.pictures,
+                    branch_searches=self._branch_searches,
+                )
             return answerer
+
+    def _branch_searches(self) -> dict[str, Search]:
+        """Searches by words and by looks of their own, none where there is but one way to search."""
+        from docrag.pipeline.assemble import by_words_and_by_looks
+
+        split = by_words_and_by_looks(self.settings)
+        return {name: self._build_stage(settings).search for name, settings in (split or {}).items()}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from docrag.answer.options import ExtractiveOptions
+from docrag.answer.options import ExtractiveOptions, ModelAnswerOptions
 from docrag.chat.budget import BudgetOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
@@ -34,7 +34,9 @@ class Settings(BaseModel):
     visual: VisualOptions | None = None
     models: RoleOptions | None = None
     retrieval: RetrievalOptions = RetrievalOptions()
-    answer: Annotated[ExtractiveOptions | CustomOptions, Field(discriminator="kind")] = ExtractiveOptions()
+    answer: Annotated[ExtractiveOptions | ModelAnswerOptions | CustomOptions, Field(discriminator="kind")] = (
+        ExtractiveOptions()
+    )
     budget: BudgetOptions = Field(
         default=BudgetOptions(), description="what one question may cost where models are called"
     )

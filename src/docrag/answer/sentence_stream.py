@@ -1,0 +1,90 @@
+"""The sentences of a cited reply, told while the reply arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docrag.answer.partial_json import JsonStrings, Path
+from docrag.answer.plain_output import LinkPolicy, plain_output
+from docrag.answer.reply import cited_ids
+
+_OPENING, _CLOSING = "[<(【", "]>)】"
+
+
+class SentenceStream:
+    """Takes a reply in pieces and says its sentences, without marks, links and markup, word by word.
+
+    What is said is a beginning of the finished answer in all ordinary cases. A word is held back until it has
+    ended, and what stands in brackets until they close, since either may turn out to be an address. Nothing
+    is said of a reply that says first that there is no answer, or that is no JSON.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, links: LinkPolicy = "remove") -> None:
+        self._say = say
+        self._links: LinkPolicy = links
+        self._reader = JsonStrings(self._hear, self._complete)
+        self._sentence = ""
+        self._told_of_sentence = ""
+        self._said: list[str] = []
+        self._is_muted = False
+
+    @property
+    def said(self) -> str:
+        """All that was said so far."""
+        return "".join(self._said)
+
+    def feed(self, piece: str) -> None:
+        """Hear the next piece of the reply."""
+        self._reader.feed(piece)
+
+    def end(self, text: str) -> None:
+        """Say what is missing of the finished `text`, if what was said is its beginning."""
+        said = self.said
+        if text.startswith(said):
+            self._tell(text[len(said) :])
+
+    def _hear(self, path: Path, piece: str) -> None:
+        if _is_sentence(path) and not self._is_muted:
+            self._sentence += piece
+            self._tell_up_to(_safe_end(self._sentence))
+
+    def _complete(self, path: Path, value: object) -> None:
+        if path == ("answerable",) and value is False:
+            self._is_muted = True
+        elif _is_sentence(path):
+            self._tell_up_to(len(self._sentence))
+            self._sentence = self._told_of_sentence = ""
+
+    def _tell_up_to(self, end: int) -> None:
+        plain = plain_output(cited_ids(self._sentence[:end])[0], links=self._links).text.strip()
+        if plain.startswith(self._told_of_sentence) and len(plain) > len(self._told_of_sentence):
+            new = plain[len(self._told_of_sentence) :]
+            self._tell(new if self._told_of_sentence or not self._said else " " + new)
+            self._told_of_sentence = plain
+
+    def _tell(self, text: str) -> None:
+        if text:
+            self._said.append(text)
+            self._say(text)
+
+
+def _is_sentence(path: Path) -> bool:
+    match path:
+        case ("sentences", int(), "text") | ("sentences", int()):
+            return True
+        case _:
+            return False
+
+
+def _safe_end(text: str) -> int:
+    """Where the last whole word ends that no bracket is open before."""
+    opened: list[int] = []
+    for i, char in enumerate(text):
+        if char in _OPENING:
+            opened.append(i)
+        elif char in _CLOSING and opened:
+            opened.pop()
+    end = opened[0] if opened else len(text)
+    while end > 0 and not text[end - 1].isspace():
+        end -= 1
+    return end

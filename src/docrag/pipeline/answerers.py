@@ -1,0 +1,46 @@
+"""Which answerer the options name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from docrag.answer.options import (
+    DualBranchOptions,
+    InterleavedOptions,
+    ModelAnswerOptions,
+    SinglePassOptions,
+    SummariesOptions,
+)
+from docrag.protocols import Answerer
+
+if TYPE_CHECKING:
+    from docrag.answer.gather import Search
+    from docrag.answer.parts import AnswerParts
+
+
+def build_model_answerer(
+    options: ModelAnswerOptions, parts: AnswerParts, *, branch_searches: Callable[[], dict[str, Search]]
+) -> Answerer:
+    """Return the answerer; `branch_searches` makes searches named "text" and "image", or none of them."""
+    # Imported when used: an index asked without a model needs none of them.
+    match options:
+        case SinglePassOptions():
+            from docrag.answer.single_pass import SinglePassAnswerer
+
+            return SinglePassAnswerer(parts, options)
+        case DualBranchOptions():
+            from docrag.answer.dual_branch import DualBranchAnswerer
+
+            searches = branch_searches() if options.retrieval == "own" else {}
+            return DualBranchAnswerer(
+                parts, options, text_search=searches.get("text"), image_search=searches.get("image")
+            )
+        case InterleavedOptions():
+            from docrag.answer.interleaved import InterleavedAnswerer
+
+            return InterleavedAnswerer(parts, options)
+        case SummariesOptions():
+            from docrag.answer.summaries import SummariesAnswerer
+
+            return SummariesAnswerer(parts, options)
