@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.answer.conftest import FakeCorpus
 
-from docrag.agents.writer import AgentParts
+from docrag.answer.parts import AnswerParts
 from docrag.answer.run import Run, RunParts
 from docrag.chat.budget import BudgetOptions
 from docrag.chat.events import SILENCE, Event, Listener, StepEvent
@@ -86,9 +86,9 @@ def agent_parts(
     pictures: FakePictures = PICTURES,
     limits: Limits | None = None,
     **budget: object,
-) -> AgentParts:
+) -> AnswerParts:
     """Return what an agent over a fake corpus is made from."""
-    return AgentParts(corpus, corpus.search, parts_with(model, limits=limits, **budget), pictures)
+    return AnswerParts(corpus, corpus.search, parts_with(model, limits=limits, **budget), pictures)
 
 
 def said(*sentences: tuple[str, str, str] | str, answerable: bool = True) -> dict[str, object]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docrag.agents.agreement import agreeing, agreement
+from docrag.agents.agreement import agreeing, agreement, new_numbers
 
 AGREE = 0.6
 
@@ -93,3 +93,19 @@ def test_groups_hold_what_agrees_and_the_largest_comes_first():
     answers = ["the town", "12.5%", "0.125", "12.5 percent", "town"]
     assert agreeing(answers, threshold=AGREE) == [(1, 2, 3), (0, 4)]
     assert agreeing([], threshold=AGREE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "new"),
+    [
+        ("12.5 %", []),
+        ("0.125 left", []),
+        ("13 %", [13.0]),
+        ("two of 7", [2.0]),
+        ("none", []),
+        ("1.5 million", []),
+    ],
+)
+def test_a_number_is_new_when_it_was_not_said(text: str, new: list[float]):
+    known = ["12.5 % left", "seven, or 1,500,000"]
+    assert [n.value for n in new_numbers(text, known)] == new

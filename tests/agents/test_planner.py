@@ -252,11 +252,11 @@ def test_rounds_used_up_before_anything_answers_are_an_abstention(corpus: FakeCo
 
 @pytest.mark.parametrize(
     "budget",
-    [{"max_images": 2}, {"max_output_tokens": 120}, {"max_input_tokens": 2_500}],
+    [{"max_images": 2}, {"max_output_tokens": 250}, {"max_input_tokens": 3_000}],
     ids=lambda budget: next(iter(budget)),
 )
 def test_a_spent_budget_gives_the_best_answer_so_far(corpus: FakeCorpus, budget: dict[str, int]):
-    long = "so " * 60
+    long = "so " * 300
     model = scripted(
         SEARCH,
         READ,

@@ -78,6 +78,17 @@ def same_number(a: Number, b: Number) -> bool:
     return False
 
 
+def new_numbers(text: str, known: Sequence[str]) -> list[Number]:
+    """Numbers of a text that stand in none of the known ones; rounding makes a number new."""
+    values = [n.value for other in known for n in numbers(other, spelled=True)]
+    allowed = [scaled for value in values for scaled in (value, value / 100, value * 100)]
+    return [
+        n
+        for n in numbers(text, spelled=True)
+        if not any(abs(n.value - value) <= SAME_WITHIN * max(abs(n.value), abs(value)) for value in allowed)
+    ]
+
+
 def _close(x: float, a: Number, y: float, b: Number, *, shrink_a: float = 1.0, shrink_b: float = 1.0) -> bool:
     """Whether two values are equal, or one is the other rounded to the places it is written with.
 

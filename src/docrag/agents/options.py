@@ -49,3 +49,29 @@ class PlannerOptions(_AgentOptions):
     max_invalid: int = Field(
         default=3, ge=1, description="actions that are not there or not possible before the loop ends"
     )
+
+
+class DecomposeDecideOptions(_AgentOptions):
+    """HM-RAG: split the question, answer it from every source, decide by consistency.
+
+    Every part of a question is a round of ``budget.max_rounds``.
+    """
+
+    kind: Literal["decompose-decide"] = "decompose-decide"
+    decompose: Literal["auto", "never"] = Field(
+        default="auto", description="auto asks the plan model whether a question asks for several things"
+    )
+    max_parts: int = Field(default=3, ge=2, le=6)
+    sources: Literal["retrievers", "modalities"] = Field(
+        default="retrievers",
+        description="every retriever's own ranking, or the text and the pictures of the same pages",
+    )
+    n_pages: int = Field(default=4, ge=1, le=20, description="pages of every source")
+    agreement: float = Field(
+        default=0.6, gt=0, le=1, description="from which on two answers agree; a number that differs is 0"
+    )
+    decide: Literal["judge", "vote"] = Field(
+        default="judge",
+        description="judge asks an expert unless all agree, vote only where there is no majority",
+    )
+    refine: bool = Field(default=True, description="make one answer of those that agree, by one more call")

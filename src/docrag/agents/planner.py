@@ -21,8 +21,11 @@ from docrag.agents.tools.search import SearchTool
 from docrag.agents.tools.tool import Observation, Tool, ToolRefused
 from docrag.agents.tools.zoom import ZoomTool
 from docrag.agents.turn import AnswerArguments, Progress, Turn, described, schema_of, turn_of
-from docrag.agents.writer import AgentParts, Writer, break_off, give
+from docrag.agents.writer import Writer, break_off, give
 from docrag.answer.cited import Cited
+from docrag.answer.context import Viewer
+from docrag.answer.finish import Finisher
+from docrag.answer.parts import AnswerParts
 from docrag.answer.reply import CitedReply
 from docrag.answer.run import Run
 from docrag.chat.ask import KEPT_OF_BAD_REPLY
@@ -56,16 +59,16 @@ class PlannerAgent:
     It holds no state between questions and may be used from several threads.
     """
 
-    def __init__(self, parts: AgentParts, options: PlannerOptions | None = None) -> None:
+    def __init__(self, parts: AnswerParts, options: PlannerOptions | None = None) -> None:
         self._parts = parts
         self._options = options if options is not None else PlannerOptions()
-        self._viewer = parts.viewer(self._options.context)
-        self._finisher = parts.finisher()
+        self._viewer = Viewer(parts.corpus, parts.pictures, self._options.context)
+        self._finisher = Finisher(parts.corpus, unfinished=parts.unfinished)
         self._writer = Writer(parts.corpus, self._options.citing)
 
     def answer(self, query: Query, *, listener: Listener = SILENCE) -> Answer:
         """Answer with verified citations, or abstain with a reason."""
-        run = self._parts.run.start(listener)
+        run = self._parts.runs.start(listener)
         tools = self._tools(run, query)
         opening = run.prompts.get("planner").render(
             question=query.text,

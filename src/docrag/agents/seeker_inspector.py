@@ -16,9 +16,11 @@ from pydantic import BaseModel, Field, field_validator
 
 from docrag.agents.board import Board, after_answer, after_feedback, after_seeking, known, opening
 from docrag.agents.options import SeekerInspectorOptions
-from docrag.agents.writer import AgentParts, Writer, break_off, give
+from docrag.agents.writer import Writer, break_off, give
 from docrag.answer.cited import NOTHING, Cited
-from docrag.answer.context import EVIDENCE_CHARS
+from docrag.answer.context import EVIDENCE_CHARS, Viewer
+from docrag.answer.finish import Finisher
+from docrag.answer.parts import AnswerParts
 from docrag.answer.reply import CitedReply, CitedSentence
 from docrag.answer.run import Run
 from docrag.answer.search import search_for
@@ -71,13 +73,18 @@ class InspectorReply(BaseModel):
 
 @dataclass(slots=True)
 class _Case:
-    """One question on its way; `draft` is the inspector's last, `best` the last one that was verified."""
+    """One question on its way.
+
+    `draft` is the inspector's last and `stands` says whether anything supports it; `best` is the last draft
+    that something supports.
+    """
 
     run: Run
     query: Query
     hits: dict[str, Hit]
     board: Board
     draft: CitedReply | None = None
+    stands: bool = False
     best: Cited = NOTHING
 
 
@@ -87,16 +94,16 @@ class SeekerInspectorAgent:
     It holds no state between questions and may be used from several threads.
     """
 
-    def __init__(self, parts: AgentParts, options: SeekerInspectorOptions | None = None) -> None:
+    def __init__(self, parts: AnswerParts, options: SeekerInspectorOptions | None = None) -> None:
         self._parts = parts
         self._options = options if options is not None else SeekerInspectorOptions()
-        self._viewer = parts.viewer(self._options.context)
-        self._finisher = parts.finisher()
+        self._viewer = Viewer(parts.corpus, parts.pictures, self._options.context)
+        self._finisher = Finisher(parts.corpus, unfinished=parts.unfinished)
         self._writer = Writer(parts.corpus, self._options.citing)
 
     def answer(self, query: Query, *, listener: Listener = SILENCE) -> Answer:
         """Answer with verified citations, or abstain with a reason."""
-        run = self._parts.run.start(listener)
+        run = self._parts.runs.start(listener)
         case = _Case(run, query, {}, opening([]))
         try:
             found = search_for(run, self._parts.search, query, k=self._options.n_pages)
@@ -172,8 +179,9 @@ class SeekerInspectorAgent:
             detail |= {"inspected": list(board.inspected), "sufficient": reply.sufficient}
             if reply.sentences:
                 case.draft = reply.draft
-                verified = self._writer.verify(case.run, reply.draft)
-                case.best = verified if verified.is_supported else case.best
+                verified = self._writer.check(case.run, reply.draft)
+                case.stands = verified.is_supported
+                case.best = verified if case.stands else case.best
             if reply.sufficient and reply.sentences:
                 references = [c.id for sentence in reply.sentences for c in sentence.citations]
                 moved = after_answer(board, references)
@@ -190,8 +198,8 @@ class SeekerInspectorAgent:
         run, query, board = case.run, case.query, case.board
         if stopped:
             run.warn(f"stopped early: {stopped}")
-        if board.move == "accept" and case.best.is_supported:
-            return give(self._finisher, run, query, case.best)
+        if board.move == "accept" and case.draft is not None and case.stands:
+            return give(self._finisher, run, query, self._writer.verify(run, case.draft))
         pages = board.references if board.move in ("accept", "check") else board.kept
         if stopped and not pages:
             pages = board.candidates[: self._options.max_inspected]

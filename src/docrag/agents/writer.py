@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from docrag.answer.cited import NOTHING, Cited, cite
-from docrag.answer.context import Viewer
-from docrag.answer.finish import Finisher, nothing_unfinished
-from docrag.answer.gather import Search
-from docrag.answer.options import CitingOptions, ContextOptions
-from docrag.answer.reply import NO_FORMAT, CitedReply, Read, read_cited
-from docrag.answer.run import Run, RunParts
+from docrag.answer.finish import Finisher
+from docrag.answer.options import CitingOptions
+from docrag.answer.reply import CUT_OFF, NO_FORMAT, CitedReply, Read, read_cited
+from docrag.answer.run import Run
 from docrag.chat.ask import repair
 from docrag.chat.json_reply import json_objects
 from docrag.chat.messages import Message
-from docrag.chat.model import Request, Role
+from docrag.chat.model import Reply, Request, Role
 from docrag.chat.prompts import Prompt
-from docrag.errors import Cancelled, DocragError, ModelFormatError
-from docrag.protocols import Corpus, PagePictures
+from docrag.errors import Cancelled, DocragError, ModelError, ModelFormatError
+from docrag.protocols import Corpus
 from docrag.types import Answer, Query
-
-
-@dataclass(frozen=True, slots=True)
-class AgentParts:
-    """What every agent over one index is made from. Without `pictures` models are shown text alone.
-
-    `unfinished` names documents whose indexing has not come to its end.
-    """
-
-    corpus: Corpus
-    search: Search
-    run: RunParts
-    pictures: PagePictures | None = None
-    unfinished: Callable[[], Sequence[str]] = nothing_unfinished
-
-    def viewer(self, options: ContextOptions) -> Viewer:
-        """Return what shows pages to models."""
-        return Viewer(self.corpus, self.pictures, options)
-
-    def finisher(self) -> Finisher:
-        """Return what makes answers of runs."""
-        return Finisher(self.corpus, unfinished=self.unfinished)
 
 
 class Writer:
@@ -62,11 +37,12 @@ class Writer:
         request = Request(schema=CitedReply.model_json_schema(), schema_name="CitedReply")
         reply = run.ask(role, messages, prompt=prompt, request=request)
         try:
-            read = _read(reply.text)
+            read = _read(reply)
         except ModelFormatError as error:
-            again = run.ask(role, repair(messages, reply.text, error), prompt=prompt, request=request)
-            read = _read(again.text)
-        for note in read.notes:
+            reply = run.ask(role, repair(messages, reply.text, error), prompt=prompt, request=request)
+            read = _read(reply)
+        notes = [*read.notes, *([CUT_OFF] if reply.finish == "length" else [])]
+        for note in notes:
             run.warn(note)
         return read.reply
 
@@ -74,15 +50,24 @@ class Writer:
         """Return the answer with its citations verified; nothing when it says that it cannot be answered."""
         return cite(run, reply.sentences, self._corpus, self._options) if reply.answerable else NOTHING
 
+    def check(self, run: Run, reply: CitedReply) -> Cited:
+        """Verify a draft: as `verify`, but what is wrong with it is no warning of the answer."""
+        before = list(run.warnings)
+        cited = self.verify(run, reply)
+        run.warnings[:] = before
+        return cited
+
     def write(self, run: Run, messages: Sequence[Message], *, prompt: Prompt) -> Cited:
         """Ask and verify in one go; empty when the model says that the evidence does not carry an answer."""
         return self.verify(run, self.ask(run, messages, prompt=prompt))
 
 
-def _read(text: str) -> Read:
+def _read(reply: Reply) -> Read:
     """Read a reply; one more action, which a model in a loop may write, is no answer in plain words."""
-    read = read_cited(text)
-    if NO_FORMAT in read.notes and next(json_objects(text), None) is not None:
+    if reply.finish == "refusal":
+        raise ModelError(f"{reply.model or 'the model'} refused to answer: {reply.text[:200]!r}")
+    read = read_cited(reply.text)
+    if NO_FORMAT in read.notes and next(json_objects(reply.text), None) is not None:
         raise ModelFormatError('the object has no "answerable" and no "sentences"')
     return read
 
