@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from tests.models.fault_server import Behaviour, Exchange, FaultServer, chunk, say, whole
+from tests.models.fault_server import FaultServer, say
+from tests.models.faults import faults, status
 
 from docrag.answer.run import Run, RunParts
 from docrag.chat.events import SILENCE
@@ -46,155 +47,62 @@ class Step(BaseModel):
 
 
 def step(action: str, argument: str) -> str:
-    return json.dumps({"action": action, "argument": argument})
+    return json.dumps({"action": action, "argument": argument}, ensure_ascii=False)
 
 
-# ── the faults ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def slow_header(exchange: Exchange) -> None:
-    exchange.drip(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200)
-
-
-def slow_body(exchange: Exchange) -> None:
-    exchange.open_stream()
-    exchange.event(chunk({"content": "{"}))
-    exchange.drip(b": wait\n\n")
-
-
-def status(code: int, message: str, **headers: str) -> Behaviour:
-    return lambda exchange: exchange.send(code, {"error": {"message": message}}, **headers)
-
-
-def image_refused(exchange: Exchange) -> None:
-    if "image_url" in json.dumps(exchange.body):
-        exchange.send(400, {"error": {"message": "tiny is not a multimodal model"}})
-    else:
-        exchange.stream(step("search", "from the text alone"))
-
-
-def empty_choices(exchange: Exchange) -> None:
-    exchange.send(200, {"model": "served", "choices": []})
-
-
-def broken_json(exchange: Exchange) -> None:
-    exchange.stream('{"action": "search", "argument": "rev')
-
-
-def cut_mid_token(exchange: Exchange) -> None:
-    exchange.open_stream()
-    exchange.event(chunk({"content": '{"action": "sea'}))
-    exchange.raw(b'data: {"choices": [{"delta": {"con')
-    exchange.drop()
-
-
-def no_done(exchange: Exchange) -> None:
-    exchange.open_stream()
-    exchange.event(chunk({"content": step("search", "without a last word")}))
-
-
-def duplicate_chunks(exchange: Exchange) -> None:
-    exchange.open_stream()
-    text = step("search", "twice")
-    for start in range(0, len(text), 7):
-        piece = text[start : start + 7]
-        exchange.event(chunk({"content": piece}))
-        exchange.event(chunk({"content": piece}))
-    exchange.event(chunk({}, finish_reason="stop"))
-    exchange.event(chunk({}, finish_reason="stop"))
-    exchange.event(b"[DONE]")
-    exchange.event(b"[DONE]")
-
-
-def invalid_utf8(exchange: Exchange) -> None:
-    exchange.open_stream()
-    text = json.dumps(chunk({"content": step("search", "caf@")}, finish_reason="stop")).encode()
-    exchange.event(text.replace(b"@", b"\xe9"))  # é in Latin-1
-    exchange.event(b"[DONE]")
-
-
-def html_page(exchange: Exchange) -> None:
-    page = b"<!doctype html><html><title>Sign in</title><body>hotel network</body></html>"
-    exchange.send(200, page, content_type="text/html")
-
-
-def tool_calls_without_end(exchange: Exchange) -> None:
-    exchange.open_stream()
-    for i in range(500):
-        call = {
-            "index": i,
-            "id": f"c{i}",
-            "type": "function",
-            "function": {"name": "search", "arguments": "{}"},
-        }
-        exchange.event(chunk({"content": None, "tool_calls": [call]}))
-    exchange.event(chunk({}, finish_reason="tool_calls"))
-    exchange.event(b"[DONE]")
-
-
-def refusal(exchange: Exchange) -> None:
-    exchange.open_stream()
-    exchange.event(chunk({"refusal": "I cannot help with that."}))
-    exchange.event(chunk({}, finish_reason="content_filter"))
-    exchange.event(b"[DONE]")
+BEHAVIOURS = faults(
+    step("search", "café"),
+    unknown_tool=step("format_disk", "/"),
+    wrong_types='{"action": "search", "argument": 7}',
+    megabyte=step("search", "x" * 10**6),
+    everything=step("answer", " ".join(f"[E{i}]" for i in range(1, 200))),
+)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What a server does from one step on, and what the caller of that step sees: None for a usable reply.
+class Seen:
+    """What the caller sees of a fault that lasts from one step on; `error` None is a usable reply.
 
     `n_requests` is how many requests the faulty call makes; a reply that does not follow the format is asked
     for once more, in a call of its own.
     """
 
-    behaviour: Behaviour
     error: type[DocragError] | None
     n_requests: int = 1
     message: str | None = None
-    warnings: tuple[str, ...] = ()
+    warning: str = ""
     timeout_s: float = TIMEOUT_S
 
 
-EVERY_ID = step("answer", " ".join(f"[E{i}]" for i in range(1, 200)))
 UNAVAILABLE = "gave up after 3 tries"
-FAULTS = {
-    # "refused connection" stands below: it needs a server that is not there
-    "slow header": Fault(slow_header, ModelUnavailable, 1, "no complete reply within", timeout_s=SHORT_S),
-    "slow body": Fault(slow_body, ModelUnavailable, 1, "no complete reply within", timeout_s=SHORT_S),
-    "429 with Retry-After": Fault(
-        status(429, "slow down", retry_after="30"), ModelUnavailable, 1, "after the deadline"
-    ),
-    "500": Fault(status(500, "oops"), ModelUnavailable, 3, UNAVAILABLE),
-    "502": Fault(status(502, "bad gateway"), ModelUnavailable, 3, UNAVAILABLE),
-    "503": Fault(status(503, "overloaded"), ModelUnavailable, 3, UNAVAILABLE),
-    "context overflow": Fault(
-        status(400, "This model's maximum context length is 4096 tokens"), ContextOverflow, 1, "does not fit"
-    ),
-    "401": Fault(status(401, "bad key"), ModelError, 1, "refuses the key"),
-    "unknown model": Fault(status(404, "The model `tiny` does not exist."), ModelError, 1, "check model"),
-    "image refused": Fault(image_refused, None, 2, warnings=("takes no pictures",)),
-    "empty choices": Fault(empty_choices, ModelUnavailable, 3, "no choices"),
-    "null content": Fault(lambda exchange: exchange.send(200, whole(None)), ModelFormatError, 2, "no JSON"),
-    "broken JSON": Fault(broken_json, ModelFormatError, 2, "no JSON"),
-    "unknown tool": Fault(say(step("format_disk", "/")), ModelFormatError, 2, "action"),
-    "wrong types": Fault(say('{"action": "search", "argument": 7}'), ModelFormatError, 2, "argument"),
-    "1 MB argument": Fault(
-        lambda exchange: exchange.stream(step("search", "x" * 10**6), n_chars=10**4),
-        ModelFormatError, 2, "characters",
-    ),
-    "stream cut mid-token": Fault(cut_mid_token, ModelUnavailable, 3, UNAVAILABLE),
-    "no [DONE]": Fault(no_done, ModelUnavailable, 3, "broke off"),
-    "duplicate chunks": Fault(duplicate_chunks, ModelFormatError, 2, "no JSON"),
-    "invalid UTF-8": Fault(invalid_utf8, None, 1, warnings=("no UTF-8",)),
-    "HTML page": Fault(html_page, ModelError, 1, "HTML page: Sign in"),
-    "endless tool calls": Fault(
-        tool_calls_without_end, ModelFormatError, 2, "no JSON", warnings=("the tool search",)
-    ),
-    "refusal": Fault(refusal, ModelFormatError, 2, "no JSON"),
-    "wrong language": Fault(say("我无法回答这个问题。"), ModelFormatError, 2, "no JSON"),
-    "empty answer": Fault(say(""), ModelFormatError, 2, "no JSON"),
-    "citation of everything": Fault(say(EVERY_ID), None, 1),
-}  # fmt: skip
+SEEN = {
+    "slow header": Seen(ModelUnavailable, 1, "no complete reply within", timeout_s=SHORT_S),
+    "slow body": Seen(ModelUnavailable, 1, "no complete reply within", timeout_s=SHORT_S),
+    "429 with Retry-After": Seen(ModelUnavailable, 1, "after the deadline"),
+    "500": Seen(ModelUnavailable, 3, UNAVAILABLE),
+    "502": Seen(ModelUnavailable, 3, UNAVAILABLE),
+    "503": Seen(ModelUnavailable, 3, UNAVAILABLE),
+    "context overflow": Seen(ContextOverflow, 1, "does not fit"),
+    "401": Seen(ModelError, 1, "refuses the key"),
+    "unknown model": Seen(ModelError, 1, "check model"),
+    "image refused": Seen(None, 2, warning="takes no pictures"),
+    "empty choices": Seen(ModelUnavailable, 3, "no choices"),
+    "null content": Seen(ModelFormatError, 2, "no JSON"),
+    "broken JSON": Seen(ModelFormatError, 2, "no JSON"),
+    "unknown tool": Seen(ModelFormatError, 2, "action"),
+    "wrong types": Seen(ModelFormatError, 2, "argument"),
+    "1 MB argument": Seen(ModelFormatError, 2, "characters"),
+    "stream cut mid-token": Seen(ModelUnavailable, 3, UNAVAILABLE),
+    "no [DONE]": Seen(ModelUnavailable, 3, "broke off"),
+    "duplicate chunks": Seen(ModelFormatError, 2, "no JSON"),
+    "invalid UTF-8": Seen(None, 1, warning="no UTF-8"),
+    "HTML page": Seen(ModelError, 1, "HTML page: Sign in"),
+    "endless tool calls": Seen(ModelFormatError, 2, "no JSON", warning="the tool search"),
+    "refusal": Seen(ModelFormatError, 2, "no JSON"),
+    "wrong language": Seen(ModelFormatError, 2, "no JSON"),
+    "empty answer": Seen(ModelFormatError, 2, "no JSON"),
+    "citation of everything": Seen(None, 1),
+}
 
 
 def drive(run: Run) -> list[Step]:
@@ -212,29 +120,29 @@ def run_on(chat: Any) -> Run:
 
 
 @pytest.mark.parametrize("at", range(1, N_STEPS + 1), ids=lambda at: f"step{at}")
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", BEHAVIOURS)
 def test_a_lasting_fault_ends_in_an_answer_or_a_typed_error(
     name: str, at: int, server: FaultServer, make_chat: Callable[..., Any]
 ):
-    fault = FAULTS[name]
+    seen = SEEN[name]
     good = [say(step("search", f"turn {n}")) for n in range(1, at)]
-    server.reset(*good, fault.behaviour)
-    run = run_on(make_chat(timeout_s=fault.timeout_s))
+    server.reset(*good, BEHAVIOURS[name])
+    run = run_on(make_chat(timeout_s=seen.timeout_s))
     start_s = time.monotonic()
-    if fault.error is None:
+    if seen.error is None:
         assert len(drive(run)) == N_STEPS
         n_more = N_STEPS - at  # the fault lasts, and what it taught is remembered
-        assert len(server.bodies) == at - 1 + fault.n_requests + n_more
+        assert len(server.bodies) == at - 1 + seen.n_requests + n_more
     else:
-        with pytest.raises(fault.error, match=fault.message) as caught:
+        with pytest.raises(seen.error, match=seen.message) as caught:
             drive(run)
-        assert type(caught.value) is fault.error or isinstance(caught.value, ModelUnavailable)
-        assert len(server.bodies) == at - 1 + fault.n_requests
-    n_calls = at + (fault.error is ModelFormatError)
-    assert time.monotonic() - start_s < n_calls * fault.timeout_s + 2
+        assert type(caught.value) is seen.error or isinstance(caught.value, ModelUnavailable)
+        assert len(server.bodies) == at - 1 + seen.n_requests
+    n_calls = at + (seen.error is ModelFormatError)
+    assert time.monotonic() - start_s < n_calls * seen.timeout_s + 2
     assert run.meter.usage.n_model_calls >= at
-    for expected in fault.warnings:
-        assert any(expected in warning for warning in run.warnings)
+    if seen.warning:
+        assert any(seen.warning in warning for warning in run.warnings)
 
 
 @pytest.mark.parametrize("at", range(1, N_STEPS + 1), ids=lambda at: f"step{at}")
@@ -263,7 +171,7 @@ PASSING = [
 def test_a_passing_fault_costs_a_request_and_no_more(
     name: str, at: int, server: FaultServer, make_chat: Callable[..., Any]
 ):
-    once = status(429, "", retry_after="0") if name == "429 at once" else FAULTS[name].behaviour
+    once = status(429, "", retry_after="0") if name == "429 at once" else BEHAVIOURS[name]
     good = [say(step("search", f"turn {n}")) for n in range(1, N_STEPS + 1)]
     server.reset(*good[: at - 1], once, *good[at - 1 :])
     steps = drive(run_on(make_chat(timeout_s=10)))
@@ -271,8 +179,9 @@ def test_a_passing_fault_costs_a_request_and_no_more(
     assert len(server.bodies) == N_STEPS + 1
 
 
-def test_all_twenty_five_faults_are_here():
-    assert len(FAULTS) + 1 == 27  # 500, 502 and 503 are one of the twenty-five
+def test_what_is_seen_of_every_fault_is_written_down():
+    assert BEHAVIOURS.keys() == SEEN.keys()
+    assert len(BEHAVIOURS) == 26
 
 
 # ── a server's prefix cache ──────────────────────────────────────────────────────────────────────────────

@@ -114,7 +114,7 @@ def shortened(detail: str) -> str:
 
 def without_keys(text: str) -> str:
     """`text` with everything masked that looks like a key; some libraries put it into their messages."""
-    return re.sub(r"\b(sk|pk|key|AIza|Bearer)([-_ ])?[\w*.-]{8,}", r"\1…", text)
+    return re.sub(r"\b(sk-|pk-|AIza|Bearer )[\w*.-]{8,}", r"\1…", text)
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
