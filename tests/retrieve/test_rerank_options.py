@@ -20,7 +20,7 @@ from tests.retrieve.rerank_fakes import (
 from tests.retrieve.tiny_onnx import save_onnx_classifier
 
 from docrag.chat.model import Chats
-from docrag.errors import ConfigError, StorageError
+from docrag.errors import ConfigError, ModelError, StorageError
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.options import RetrievalOptions
 from docrag.retrieve.rerank.build import RerankParts, build_rerankers
@@ -111,6 +111,20 @@ def test_an_onnx_cross_encoder_needs_no_extra(tmp_path: Path):
     # Mean ids with [SEP]: silver 9/4, bronze 8/4, tin 7/4, lead 6/4, and gold 10/8, among many unknown words.
     assert [item.unit for item in result.ranking] == [PAGES[3], PAGES[2], PAGES[1], PAGES[0], PAGES[4]]
     assert result.warnings == ()
+
+
+def test_a_model_that_is_loaded_is_not_loaded_again(tmp_path: Path):
+    save_onnx_classifier(tmp_path, weights=[1.0])
+    step = {"kind": "cross-encoder", "runtime": "onnx", "model": str(tmp_path)}
+    using = parts()
+    build(step, using=using)
+    (tmp_path / "tokenizer.json").unlink()
+    (again,) = build(step | {"n_head": 3, "max_chars": 99}, using=using)
+    assert again.rerank(QUESTION, candidates()).warnings == ()
+    with pytest.raises(ModelError, match=r"expected tokenizer\.json"):
+        build(step | {"max_tokens": 99}, using=using)
+    with pytest.raises(ModelError, match=r"expected tokenizer\.json"):
+        build(step, using=parts())
 
 
 @pytest.mark.parametrize("kind", ["pointwise", "listwise", "consistency-filter"])

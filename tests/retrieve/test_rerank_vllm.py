@@ -58,8 +58,12 @@ class Double:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._handler = Handler
+        self.start(0)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def start(self, port: int) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def score(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -192,20 +196,28 @@ def test_a_server_that_is_too_slow_spends_the_time(double: Double, client: Make)
 def test_the_model_must_be_named_when_there_are_several(double: Double, client: Make):
     double.models = [{"id": "a"}, {"id": "b"}]
     with pytest.raises(ModelError, match=r"has the models \['a', 'b'\], asked for its only one; set model"):
-        client()
+        _ = client().identity
     with pytest.raises(ModelError, match="asked for c"):
-        client(model="c")
+        _ = client(model="c").identity
     assert client(model="b").identity.startswith("b|")
     double.models = None
     with pytest.raises(ModelError, match="no list of models"):
-        client()
+        _ = client().identity
 
 
-def test_no_server_at_all_is_said_at_the_start(double: Double):
+def test_without_a_server_the_fused_order_stays_until_it_is_there(double: Double, client: Make):
+    port = double.server.server_port
     double.server.shutdown()
     double.server.server_close()
+    scorer = client(max_retries=1)
     with pytest.raises(ModelUnavailable, match="gave up"):
-        VllmScorer(double.url, max_retries=1, sleep=lambda _: None)
+        _ = scorer.identity
+    step = RelevanceReranker(Judge(scorer, Views(CORPUS), MemoryCache()))
+    result = step.rerank(Query("Where?"), candidates())
+    assert result.ranking == candidates()
+    assert "ConnectError" in result.warnings[0]
+    double.start(port)
+    assert [item.unit for item in step.rerank(Query("Where?"), candidates()).ranking] == BEST_FIRST
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "file:///etc", "http://me:pw@127.0.0.1:8000"])

@@ -14,6 +14,7 @@ from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.consistency_filter import ConsistencyFilter
 from docrag.retrieve.rerank.judging import Judge
 from docrag.retrieve.rerank.listwise import ListwiseReranker
+from docrag.retrieve.rerank.loaded import LoadedModels
 from docrag.retrieve.rerank.options import (
     ConsistencyOptions,
     CrossEncoderOptions,
@@ -38,14 +39,15 @@ from docrag.retrieve.rerank.shown import Views
 class RerankParts:
     """What rerankers are made from.
 
-    `chats` makes the models and is called only when a step needs one. Without it none asks a model; without
-    `pictures` none looks.
+    `chats` makes the chat models and is called only when a step needs one. Without it none asks a model;
+    without `pictures` none looks. Models in `loaded` are not loaded again.
     """
 
     corpus: Corpus
     chats: Callable[[], Chats] | None = None
     pictures: PagePictures | None = None
     prompts: Prompts = field(default_factory=Prompts)
+    loaded: LoadedModels = field(default_factory=LoadedModels)
 
 
 def build_rerankers(options: RerankOptions, parts: RerankParts) -> list[RerankStep]:
@@ -110,9 +112,9 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
                 chat, parts.prompts, n_parallel=options.n_parallel, timeout_s=options.timeout_s
             )
         case YesNoModelOptions():
-            scorer = _yes_no_model(options)
+            scorer = _yes_no_model(options, parts.loaded)
         case CrossEncoderOptions():
-            scorer = _cross_encoder(options)
+            scorer = parts.loaded.cross_encoder(options, lambda: _cross_encoder(options))
         case VllmScoreOptions():
             from docrag.retrieve.rerank.vllm_score import VllmScorer
 
@@ -129,18 +131,20 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
     return Judge(scorer, _views(options, parts), cache, _make_calls(options))
 
 
-def _yes_no_model(options: YesNoModelOptions) -> RelevanceScorer:
+def _yes_no_model(options: YesNoModelOptions, loaded: LoadedModels) -> RelevanceScorer:
     from docrag.retrieve.rerank.checkpoint import find_checkpoint
     from docrag.retrieve.rerank.yes_no_model import YesNoModelScorer
 
-    folder = find_checkpoint(options.model, revision=options.revision, download=options.download)
-    scorer = YesNoModelScorer(
-        folder,
-        instruction=options.instruction,
-        batch_size=options.batch_size,
-        device=options.device,
-        dtype=options.dtype,
-    )
+    def load() -> YesNoModelScorer:
+        return YesNoModelScorer(
+            find_checkpoint(options.model, revision=options.revision, download=options.download),
+            instruction=options.instruction,
+            batch_size=options.batch_size,
+            device=options.device,
+            dtype=options.dtype,
+        )
+
+    scorer = loaded.yes_no(options, load)
     if options.show != "text" and not scorer.sees_pictures:
         raise ConfigError(
             f"reranker {options.model} reads text only, but show is {options.show!r}; set show: text"

@@ -83,6 +83,10 @@ class Judge:
 
     def judge(self, question: str, head: Sequence[Fused], calls: Calls) -> Judged:
         """Judge every unit of `head`, as far as the budget goes."""
+        try:
+            identity = self.scorer.identity
+        except ModelError as error:
+            return Judged({}, {}, fallback=str(error))
         found: dict[UnitRef, Relevance] = {}
         failed: dict[UnitRef, DocragError] = {}
         asked: list[tuple[Shown, str]] = []
@@ -92,7 +96,7 @@ class Judge:
             except IngestError as error:
                 failed[item.unit] = error
                 continue
-            key = cache_key(self.name, self.scorer.identity, question, shown.digest)
+            key = cache_key(self.name, identity, question, shown.digest)
             cached = self.cache.get(key)
             if cached is None:
                 asked.append((shown, key))

@@ -39,13 +39,17 @@ class Relevance(NamedTuple):
 
 
 class RelevanceScorer(Protocol):
-    """Judges pages one by one: equal pages get equal scores, whatever else is judged with them.
-
-    `identity` names all that a score depends on beside question and page: model, revision, prompt, rule.
-    """
+    """Judges pages one by one: equal pages get equal scores, whatever else is judged with them."""
 
     name: str
-    identity: str
+
+    @property
+    def identity(self) -> str:
+        """All that a score depends on beside question and page: model, revision, prompt, rule.
+
+        Raises `docrag.errors.ModelError` when only a server knows, and it cannot be asked.
+        """
+        ...
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, or in its place what went wrong with it.

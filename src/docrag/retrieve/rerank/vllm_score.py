@@ -28,14 +28,7 @@ class VllmScorer:
 
     One by one, because servers before vLLM 0.16 take several parts for several documents. The scores are the
     server's own: probabilities of a cross-encoder, or sums of a late-interaction model. Redirects are not
-    followed. `sleep` waits between tries.
-
-    Raises
-    ------
-    ModelUnavailable
-        The server cannot be reached.
-    ModelError
-        It refuses the key, or does not have the model.
+    followed. The server is first asked when it is first needed; `sleep` waits between tries.
     """
 
     name = "vllm-score"
@@ -64,9 +57,22 @@ class VllmScorer:
         self._client = httpx.Client(
             follow_redirects=False, headers={"Authorization": f"Bearer {key}"} if key else {}
         )
-        entry = self._find_model(model)
-        self._model = str(entry["id"])
-        self.identity = f"{self._model}|{entry.get('root') or ''}|{endpoint}"
+        self._wanted = model
+        self._served: Mapping[str, Any] | None = None
+
+    @property
+    def identity(self) -> str:
+        """The model that the server has.
+
+        Raises
+        ------
+        ModelUnavailable
+            The server cannot be reached.
+        ModelError
+            It refuses the key, or does not have the model.
+        """
+        served = self._model()
+        return f"{served['id']}|{served.get('root') or ''}|{self._endpoint}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -98,7 +104,7 @@ class VllmScorer:
             if pages[0].text:
                 content.append({"type": "text", "text": pages[0].text})
             documents = {"content": content}
-        body: dict[str, Any] = {"model": self._model}
+        body: dict[str, Any] = {"model": self._model()["id"]}
         if self._endpoint == "score":
             body |= {"text_1": question, "text_2": documents}
         else:
@@ -132,6 +138,12 @@ class VllmScorer:
         if len(found) != n or any(score != score for score in scores):
             raise self._error(f"got {len(found)} scores for {n} documents, or some that are no number")
         return scores
+
+    def _model(self) -> Mapping[str, Any]:
+        """What the server says of the model; two threads may ask it both at first."""
+        if self._served is None:
+            self._served = self._find_model(self._wanted)
+        return self._served
 
     def _find_model(self, wanted: str | None) -> Mapping[str, Any]:
         body = self._request("GET", "/v1/models", None, timeout_s=self._timeout_s)
