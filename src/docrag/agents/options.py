@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from docrag.answer.options import CitingOptions, ContextOptions
+from docrag.answer.options import AnswerPromptOptions, CitingOptions, ContextOptions
 
 ToolName = Literal["search", "read_page", "zoom", "read_table", "calculate"]
 
@@ -75,3 +75,28 @@ class DecomposeDecideOptions(_AgentOptions):
         description="judge asks an expert unless all agree, vote only where there is no majority",
     )
     refine: bool = Field(default=True, description="make one answer of those that agree, by one more call")
+
+
+class GatedOptions(_AgentOptions):
+    """MMKB-RAG's gates: retrieve or not, relevance of every page, coherence of those that stay.
+
+    ``ungrounded`` says what happens to a question that is judged to need no documents. "retrieve", the
+    default, searches all the same, and so does not even ask: docrag's answers stand in documents. "abstain"
+    withholds an answer; "answer" gives one without citations, which says in its warnings that it is not from
+    the documents.
+    """
+
+    kind: Literal["gated"] = "gated"
+    ungrounded: Literal["retrieve", "abstain", "answer"] = "retrieve"
+    gamma: float = Field(
+        default=0.5, ge=0, le=1, description="P(the question needs documents) above which they are searched"
+    )
+    n_pages: int = Field(default=8, ge=1, le=50, description="retrieved pages that are judged, a call each")
+    relevance: float = Field(default=0.5, ge=0, le=1, description="P(relevant) above which a page stays")
+    max_relevant: int = Field(default=5, ge=1, le=50, description="the most relevant pages that stay")
+    consistency: bool = Field(default=True, description="choose a coherent subset of them, by one more call")
+    prompt: AnswerPromptOptions = AnswerPromptOptions()
+
+
+AgentOptions = SeekerInspectorOptions | PlannerOptions | DecomposeDecideOptions | GatedOptions
+"""Agents, told apart by `kind`."""

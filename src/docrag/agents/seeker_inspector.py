@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field, field_validator
 
 from docrag.agents.board import Board, after_answer, after_feedback, after_seeking, known, opening
+from docrag.agents.ids import ids_of
 from docrag.agents.options import SeekerInspectorOptions
 from docrag.agents.writer import Writer, break_off, give
 from docrag.answer.cited import NOTHING, Cited
@@ -36,14 +37,6 @@ _KEPT_CALLS = 1
 """Calls kept back for the answer when calls are limited."""
 
 
-def _ids(value: object) -> object:
-    """Ids as texts: a single one, and numbers without their E, are habits of models."""
-    if value is None:
-        return []
-    given = value if isinstance(value, list) else [value]
-    return [f"E{v}" if isinstance(v, int) or str(v).isdigit() else str(v) for v in given]
-
-
 class SeekerReply(BaseModel):
     """Which pages to read, and what the seeker saw on them."""
 
@@ -51,7 +44,7 @@ class SeekerReply(BaseModel):
     summary: str = ""
     choice: list[str] = Field(default_factory=list[str])
 
-    _choice = field_validator("choice", mode="before")(_ids)
+    _choice = field_validator("choice", mode="before")(ids_of)
 
 
 class InspectorReply(BaseModel):
@@ -63,7 +56,7 @@ class InspectorReply(BaseModel):
     information: str = ""
     keep: list[str] = Field(default_factory=list[str])
 
-    _keep = field_validator("keep", mode="before")(_ids)
+    _keep = field_validator("keep", mode="before")(ids_of)
 
     @property
     def draft(self) -> CitedReply:
