@@ -48,8 +48,7 @@ def write_search_report(
             except IngestError as error:
                 missing[hit.unit] = str(error)
     html = search_html(
-        result.query.text,
-        result.hits,
+        result,
         pictures=pictures,
         missing=missing,
         notices=notices,

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from docrag.geometry import Box
 from docrag.report.crops import JPEG_QUALITY
 from docrag.report.printable import printable
-from docrag.types import Hit, UnitRef
+from docrag.report.search_explain import explanation
+from docrag.retrieve.stage import SearchResult
+from docrag.types import UnitRef
 
 PAGE_WIDTH_PX = 1000
 HEAT_RGB = (214, 40, 40)
@@ -42,15 +44,17 @@ class PagePicture:
 
 
 def search_html(
-    query: str,
-    hits: Sequence[Hit],
+    result: SearchResult,
     *,
     pictures: Mapping[UnitRef, PagePicture],
     missing: Mapping[UnitRef, str],
     notices: Sequence[str],
     written_at: datetime,
 ) -> str:
-    """HTML of a search; `missing` says why a hit has no picture. Nothing is fetched, nothing runs."""
+    """HTML of a search and how it came about; `missing` says why a hit has no picture.
+
+    Nothing is fetched, nothing runs.
+    """
     import jinja2
 
     most_layers = max((len(picture.layers) for picture in pictures.values()), default=0)
@@ -64,8 +68,9 @@ def search_html(
         finalize=_shown,
     )
     return environment.get_template("search.html").render(
-        query=query,
-        hits=hits,
+        query=result.query.text,
+        hits=result.hits,
+        about=explanation(result),
         views={unit: _view(picture) for unit, picture in pictures.items()},
         missing=missing,
         notices=notices,
@@ -99,7 +104,7 @@ def heat_png(layer: NDArray[np.float32]) -> bytes:
 def _layer_rules(n_layers: int) -> str:
     """Style rules that show the layer whose button is chosen: the page has no scripts."""
     return "".join(
-        f".hit input:nth-of-type({i}):checked ~ svg .layer:nth-of-type({i}) {{ display: inline }}\n"
+        f".hit input:nth-of-type({i}):checked ~ .page .layer:nth-of-type({i}) {{ display: inline }}\n"
         f".hit input:nth-of-type({i}):checked ~ .words label:nth-of-type({i}) "
         "{ background: var(--hot); color: white }\n"
         for i in range(1, n_layers + 1)
