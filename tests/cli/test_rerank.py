@@ -77,3 +77,26 @@ def test_a_reranker_without_a_model_is_a_configuration_error(docrag, reports: Pa
     )  # fmt: skip
     assert result.code == 1
     assert "models.default" in result.err
+
+
+def test_pictures_of_pages_reach_the_model(docrag, reports: Path):
+    steps = {"kind": "pointwise", "show": "image", "dpi": 40, "n_head": 2}
+    result = docrag(
+        "search", QUERY, "--index", reports / ".docrag", "--json", *FAST, *rerank(steps, **STAFF_FIRST)
+    )
+    assert result.code == 0
+    assert "warnings" not in result.json
+    # Twice for the page that is asked about first: as a word, and, without log-probabilities, as a number.
+    assert result.json["usage"]["n_images"] >= 2
+    assert [("pointwise" in hit["sources"]) for hit in result.json["hits"]][:2] == [True, True]
+
+
+def test_a_document_that_is_gone_keeps_its_place(docrag, reports: Path):
+    (reports / "report.pdf").unlink()
+    result = docrag(
+        "search", QUERY, "--index", reports / ".docrag", "--json", *FAST,
+        *rerank({"kind": "pointwise", "show": "both"}, **STAFF_FIRST),
+    )  # fmt: skip
+    assert result.code == 0
+    assert result.json["hits"]
+    assert "report.pdf" in result.json["warnings"][0]

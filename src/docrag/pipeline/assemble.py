@@ -22,6 +22,7 @@ from docrag.retrieve.guided_refiner import LateInteraction
 from docrag.retrieve.options import ReciprocalRankOptions, UnionOptions, WeightedSumOptions
 from docrag.retrieve.query.build import build_planners
 from docrag.retrieve.rerank.build import RerankParts, build_rerankers
+from docrag.retrieve.rerank.loaded import LoadedModels
 from docrag.retrieve.stage import RetrievalStage
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store import drafts
@@ -37,11 +38,13 @@ def build_retrieval(
     chats: Callable[[], Chats] | None = None,
     prompts: Prompts | None = None,
     pictures: PagePictures | None = None,
+    loaded: LoadedModels | None = None,
 ) -> RetrievalStage:
     """Return the stage that `settings` describe; EncoderMismatch when its vectors are not the index's.
 
     `visual` makes the visual retriever, which is done only when "visual" is among the retrievers; `chats`
-    makes the chat models, None where none is configured; `pictures` are what rerankers may look at.
+    makes the chat models, None where none is configured; `pictures` are what rerankers may look at,
+    and models that they run in this process are looked for in `loaded` first.
     """
     if embedder is not None and "dense" in settings.retrieval.retrievers:
         corpus.check_encoder(embedder.identity)
@@ -62,7 +65,8 @@ def build_retrieval(
         late_interaction=late_interaction,
         planners=build_planners(settings.retrieval.query, chats=chats, prompts=prompts),
         rerank_steps=build_rerankers(
-            settings.retrieval.rerank, RerankParts(corpus, chats, pictures, prompts)
+            settings.retrieval.rerank,
+            RerankParts(corpus, chats, pictures, prompts, loaded if loaded is not None else LoadedModels()),
         ),
         more_retrievers=[
             make_custom(options, corpus, setting=f"custom.retrievers[{i}]", method="retrieve")

@@ -11,6 +11,7 @@ from docrag.errors import ConfigError, IndexMissing
 from docrag.pipeline import location
 from docrag.pipeline.lazy_models import lazy_chats
 from docrag.pipeline.settings import Settings
+from docrag.retrieve.rerank.loaded import LoadedModels
 
 if TYPE_CHECKING:
     from docrag.answer.gather import Search
@@ -30,7 +31,7 @@ _NO_PAGE_ENCODER = "no page encoder is configured; set visual.encoder, or use a 
 class Parts:
     """Reader, encoders, retrieval and answerer of the index in `index_dir`.
 
-    `forget` lets go of what belongs to one state of the index; encoders stay loaded until `close`.
+    `forget` lets go of what belongs to one state of the index; encoders and rerankers stay until `close`.
     """
 
     def __init__(self, index_dir: Path, settings: Settings) -> None:
@@ -47,6 +48,7 @@ class Parts:
         self._pictures: FilePictures | None = None
         self._password: str | None = None
         self._prompts: Prompts | None = None
+        self._rerank_models = LoadedModels()
         self._chats = lazy_chats(settings.models)
 
     def forget(self) -> None:
@@ -59,11 +61,12 @@ class Parts:
             self._reader = self._files = self._stage = self._answerer = self._visual = self._pictures = None
 
     def close(self) -> None:
-        """Forget everything, encoders included."""
+        """Forget everything, encoders and rerankers included."""
         with self._lock:
             self.forget()
             encoders = (*(self._embedder or ()), self._page_embedder)
             self._embedder = self._page_embedder = None
+            self._rerank_models = LoadedModels()
         for encoder in encoders:
             close: Callable[[], None] | None = getattr(encoder, "close", None)  # those with connections
             if close is not None:
@@ -191,6 +194,7 @@ class Parts:
             chats=self.chats,
             prompts=self.prompts,
             pictures=self.pictures,
+            loaded=self._rerank_models,
         )
 
     def answerer(self) -> Answerer:
