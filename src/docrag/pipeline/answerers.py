@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from docrag.agents.options import (
+    AgentOptions,
+    DecomposeDecideOptions,
+    GatedOptions,
+    PlannerOptions,
+    SeekerInspectorOptions,
+)
 from docrag.answer.options import (
     DualBranchOptions,
     InterleavedOptions,
@@ -20,9 +27,12 @@ if TYPE_CHECKING:
 
 
 def build_model_answerer(
-    options: ModelAnswerOptions, parts: AnswerParts, *, branch_searches: Callable[[], dict[str, Search]]
+    options: ModelAnswerOptions | AgentOptions,
+    parts: AnswerParts,
+    *,
+    branch_searches: Callable[[], dict[str, Search]],
 ) -> Answerer:
-    """Return the answerer; `branch_searches` makes searches named "text" and "image", or none of them."""
+    """Return the answerer or agent; `branch_searches` makes searches named "text" and "image", or none."""
     # Imported when used: an index asked without a model needs none of them.
     match options:
         case SinglePassOptions():
@@ -44,3 +54,19 @@ def build_model_answerer(
             from docrag.answer.summaries import SummariesAnswerer
 
             return SummariesAnswerer(parts, options)
+        case SeekerInspectorOptions():
+            from docrag.agents.seeker_inspector import SeekerInspectorAgent
+
+            return SeekerInspectorAgent(parts, options)
+        case PlannerOptions():
+            from docrag.agents.planner import PlannerAgent
+
+            return PlannerAgent(parts, options)
+        case DecomposeDecideOptions():
+            from docrag.agents.decompose_decide import DecomposeDecideAgent
+
+            return DecomposeDecideAgent(parts, options)
+        case GatedOptions():
+            from docrag.agents.gated import GatedAgent
+
+            return GatedAgent(parts, options)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from docrag.agents.options import AgentOptions
 from docrag.answer.options import ExtractiveOptions, ModelAnswerOptions
 from docrag.chat.budget import BudgetOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
@@ -34,9 +35,9 @@ class Settings(BaseModel):
     visual: VisualOptions | None = None
     models: RoleOptions | None = None
     retrieval: RetrievalOptions = RetrievalOptions()
-    answer: Annotated[ExtractiveOptions | ModelAnswerOptions | CustomOptions, Field(discriminator="kind")] = (
-        ExtractiveOptions()
-    )
+    answer: Annotated[
+        ExtractiveOptions | ModelAnswerOptions | AgentOptions | CustomOptions, Field(discriminator="kind")
+    ] = ExtractiveOptions()
     budget: BudgetOptions = Field(
         default=BudgetOptions(), description="what one question may cost where models are called"
     )
