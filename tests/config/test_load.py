@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from docrag.config import Layer, load_settings
+from docrag.config import Layer, load_recorded, load_run, load_settings
 from docrag.config.load import build, load
 from docrag.config.sources import presets, read_config, read_environment, read_overrides, read_yaml
 from docrag.errors import ConfigError
@@ -36,6 +36,7 @@ class Read(Strict):
 
 class Tree(Strict):
     read: Read = Read()
+    steps: tuple[Remote, ...] = ()
     embed: Annotated[Local | Remote, Field(discriminator="kind")] = Local()
 
 
@@ -77,6 +78,7 @@ def test_every_value_says_where_it_comes_from(file):
         "read.dpi": "--set read.dpi",
         "embed.kind": "default",
         "embed.n_threads": "DOCRAG_EMBED__N_THREADS",
+        "steps": "default",
     }
 
 
@@ -118,6 +120,10 @@ def test_every_wrong_value_is_named_at_once(file):
     ("text", "message"),
     [
         ("read: [1\nx: 2\n", "bad.yaml:2:2: not valid YAML"),
+        (
+            "embed: {api_key: ${MY_KEY}}\n",
+            "bad.yaml:1:19: not valid YAML: expected ',' or '}', but got '{'; inside",
+        ),
         ("- a\n", "bad.yaml: expected sections such as ingest:, got a list"),
         ("read:\n  dpi: 1\nread:\n  dpi: 2\n", 'bad.yaml:3:1: "read" is set twice'),
         ("a: &a\n  b: *a\n", "contains itself"),
@@ -184,12 +190,90 @@ def test_variables_are_refused_where_no_secret_belongs(file):
         build(Tree, [file("embed:\n  kind: remote\n  model: ${HOME}\n")], {"HOME": "x"})
 
 
+def test_a_secret_inside_a_list_is_taken_from_the_environment_too(file):
+    layers = [file("steps:\n- {kind: remote, api_key: '${MY_KEY}'}\n- {kind: remote, model: big}\n")]
+    loaded = build(Tree, layers, {"MY_KEY": "canary"})
+    assert loaded.settings.steps[0].api_key.get_secret_value() == "canary"
+    assert loaded.masked()["steps"][0]["api_key"] == "${MY_KEY}"
+    assert "canary" not in repr(loaded) + str(list(loaded.flat()))
+    assert origins(loaded)["steps.1.model"] == "my.yaml:1:1"
+    with pytest.raises(ConfigError, match=r"my\.yaml:1:1: steps\.0\.api_key needs MY_KEY"):
+        build(Tree, layers, {})
+
+
+@pytest.mark.parametrize("text", ["steps: [{kind: remote, model: '${HOME}'}]", "names: ['a', '${HOME}']"])
+def test_variables_are_refused_inside_lists_where_no_secret_belongs(file, text):
+    class Named(Tree):
+        names: tuple[str, ...] = ()
+
+    with pytest.raises(ConfigError, match="is for secrets only"):
+        build(Named, [file(text)], {"HOME": "x"})
+
+
+def test_what_is_recorded_of_a_secret_is_its_variable_or_a_mask(file):
+    remote = "embed: {kind: remote, api_key: '%s'}"
+    masked = build(Tree, [file(remote % "${MY_KEY}")], {"MY_KEY": "canary"}).masked()
+    assert masked["embed"]["api_key"] == "${MY_KEY}"
+    for secret in (
+        "canary",
+        "canary${MY_KEY}",
+        "${MY_KEY}canary",
+    ):  # a part that is no variable is masked, too
+        masked = build(Tree, [file(remote % secret)], {"MY_KEY": "canary"}).masked()
+        assert masked["embed"]["api_key"] == "**********"
+
+
 def test_an_error_beside_a_secret_does_not_print_it():
     layers = [Layer({"embed": {"kind": "remote", "api_key": ["canary"], "model": "x"}})]
     with pytest.raises(ConfigError) as caught:
         build(Tree, layers, {})
     assert "canary" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+# ── settings read back ───────────────────────────────────────────────────────────────────────────────────
+
+RECORDED = {"embed": {"kind": "openai", "model": "m", "api_key": "**********"}}
+
+
+def test_recorded_settings_are_read_back_whatever_the_environment_says():
+    recorded = load("fast", overrides=["retrieval.depth=7"], environ={}).masked()
+    again = load_recorded(recorded, name="x", environ={"DOCRAG_RETRIEVAL__DEPTH": "9"})
+    assert again.settings == load_settings("fast", overrides=["retrieval.depth=7"], environ={})
+    assert again.masked() == recorded
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environ"),
+    [(["embed.api_key=canary"], {}), ([], {"DOCRAG_EMBED__API_KEY": "canary"})],
+)
+def test_a_secret_that_was_masked_is_given_again(overrides, environ):
+    loaded = load_recorded(RECORDED, name="x", overrides=overrides, environ=environ)
+    assert loaded.settings.embed.api_key.get_secret_value() == "canary"
+    assert loaded.masked()["embed"]["api_key"] == "**********"
+    assert RECORDED["embed"]["api_key"] == "**********"  # left as it was
+
+
+def test_a_masked_secret_that_nobody_gives_is_named_with_the_line_that_does():
+    with pytest.raises(ConfigError) as caught:
+        load_recorded(RECORDED, name="trace 12", environ={})
+    assert str(caught.value) == (
+        "trace 12: embed.api_key is a secret, which is not kept; give it with --set embed.api_key=…, "
+        "or export DOCRAG_EMBED__API_KEY=…"
+    )
+
+
+# ── run files ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_file_is_read_with_its_section_and_without(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("preset: fast\nrun: {documents: reports, questions: ['what is ${HOME}?']}\n")
+    loaded = load_run(path, overrides=["run.scope=collection"], environ={"DOCRAG_RUN__SEED": "3"})
+    run = loaded.settings.run
+    assert (run.documents, run.scope, run.seed) == (("reports",), "collection", 3)
+    assert run.questions[0].question == "what is ${HOME}?"
+    assert load_settings(path, environ={}) == load_settings("fast", environ={})
 
 
 # ── the real tree and the presets ────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""``docrag config``: the settings in force."""
+"""``docrag config``: the settings in force, and what settings there are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from docrag.cli.options import ConfigOption, JsonOption, QuietOption, SetOption
 from docrag.cli.output import Output
 
-app = typer.Typer(help="Show the settings.", no_args_is_help=True)
+app = typer.Typer(help="Show and describe the settings.", no_args_is_help=True)
 
 
 @app.command("show")
@@ -44,6 +44,17 @@ def show(
         output.print(text.rstrip())
 
 
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of configuration files, with which editors complete and check them.
+
+    Write it to a file, and name that in the first line of your YAML: # yaml-language-server: $schema=FILE
+    """
+    from docrag.config.schema import settings_schema
+
+    Output(as_json=True).json(settings_schema())
+
+
 @app.callback()
 def _group() -> None:
-    """Show the settings."""
+    """Show and describe the settings."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from docrag.config.origins import DEFAULT, DISCRIMINATOR, Layer, Path, merge, place_of
 from docrag.config.sources import nearest, read_config, read_environment, read_overrides, variable_of
+from docrag.config.tree import leaves, put, value_at
 from docrag.errors import ConfigError
 from docrag.pipeline.settings import Settings
 from docrag.runs.options import RunSettings
@@ -46,14 +49,14 @@ class Loaded(Generic[Model]):
         """Return the tree as JSON values: a secret given as ``${NAME}`` as just that, any other masked."""
         tree = self.settings.model_dump(mode="json")
         for path, reference in self.references.items():
-            _put(tree, path, reference)
+            put(tree, path, reference)
         return tree
 
     def flat(self) -> Iterator[tuple[str, Any, str]]:
         """Yield ``(name, value, origin)`` of every setting in order of the tree, secrets masked."""
         tree = self.settings.model_dump(mode="json")
-        for path, value in _leaves(tree, ()):
-            yield ".".join(path), value, self.places.get(path, DEFAULT)
+        for path, value in leaves(tree):
+            yield ".".join(path), value, self.places.get(_stated(path), DEFAULT)
 
 
 def load_settings(
@@ -108,24 +111,23 @@ def load_recorded(
     """
     environ = os.environ if environ is None else environ
     secrets = read_environment(environ).values
-    recorded = _without_run(Layer(dict(values), {(): name}))
+    recorded = _without_run(Layer(copy.deepcopy(dict(values)), {(): name}))
     given = read_overrides(overrides)
     loaded = build(Settings, [recorded, given], environ)
-    masked = [path for path, value in _leaves(recorded.values, ()) if value == MASK]
+    masked = [path for path, value in leaves(recorded.values) if value == MASK]
     wanting = [path for path in masked if is_masked(loaded.settings, path)]
     if not wanting:
         return loaded
-    layer = Layer({}, {(): "environment"})
     for path in wanting:
-        value = _get(secrets, path)
+        value = value_at(secrets, path)
         if value is None:
             setting = ".".join(path)
             raise ConfigError(
                 f"{name}: {setting} is a secret, which is not kept; give it with --set {setting}=…, "
                 f"or export {variable_of(path)}=…"
             )
-        _put(cast("dict[str, Any]", layer.values), path, value)
-    return build(Settings, [recorded, layer, given], environ)
+        put(recorded.values, path, value)
+    return build(Settings, [recorded, given], environ)
 
 
 def _without_run(layer: Layer) -> Layer:
@@ -135,27 +137,15 @@ def _without_run(layer: Layer) -> Layer:
 
 def is_masked(settings: BaseModel, path: Path) -> bool:
     """Whether the secret at `path` is nothing but the mask of one."""
-    value = _value_at(settings, path)
+    value = value_at(settings, path)
     return isinstance(value, SecretStr) and value.get_secret_value() == MASK
-
-
-def _get(tree: Mapping[str, Any], path: Path) -> object:
-    node: object = tree
-    for key in path:
-        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
-    return node
-
-
-def _put(tree: dict[str, Any], path: Path, value: object) -> None:
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[path[-1]] = value
 
 
 def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str]) -> Loaded[Model]:
     """Merge `layers` upon the defaults of `model`, put secrets in from `environ`, and validate."""
     defaults = Layer(model().model_dump())
     values, places = merge([defaults, *layers])
+    values = copy.deepcopy(values)  # lists are those of the layers, and secrets are put in
     settings = _validate(model, values, places)
     references = _put_in_secrets(values, settings, places, environ)
     if references:
@@ -181,51 +171,26 @@ def _put_in_secrets(
 ) -> dict[Path, str]:
     """Replace ``${NAME}`` in secret settings by the variable's value; return what stood there."""
     found: dict[Path, str] = {}
-    for path, value in list(_leaves(values, ())):
+    for path, value in list(leaves(values)):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        names = _VARIABLE.findall(text) if isinstance(text, str) else []
-        in_list = isinstance(text, list) and path[0] != RUN_KEY and any(map(_VARIABLE.search, _texts(text)))
-        if not names and not in_list:
+        texts = cast("list[object]", text) if isinstance(text, list) else [text]
+        names = [name for part in texts if isinstance(part, str) for name in _VARIABLE.findall(part)]
+        if not names or path[:2] == (RUN_KEY, "questions"):
             continue
         place, name = place_of(places, path), ".".join(path)
-        if not isinstance(_value_at(settings, path), SecretStr):
+        if not isinstance(value_at(settings, path), SecretStr):
             raise ConfigError(f"{place}: {name}: ${{…}} is for secrets only; write the value itself")
         missing = [variable for variable in names if variable not in environ]
         if missing:
             raise ConfigError(f"{place}: {name} needs {missing[0]}, which is not set; export {missing[0]}=…")
-        node = values
-        for key in path[:-1]:
-            node = node[key]
-        node[path[-1]] = SecretStr(_VARIABLE.sub(lambda m: environ[m[1]], cast(str, text)))
+        put(values, path, SecretStr(_VARIABLE.sub(lambda m: environ[m[1]], cast(str, text))))
         found[path] = cast(str, text)
     return found
 
 
-def _leaves(tree: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(cast(Mapping[str, Any], value), (*at, key))
-        else:
-            yield (*at, key), value
-
-
-def _texts(values: list[Any]) -> Iterator[str]:
-    """Every text in a list and the lists in it; a run file's questions may well hold ``${…}``."""
-    for value in values:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            yield from _texts(cast("list[Any]", value))
-
-
-def _value_at(settings: BaseModel, path: Path) -> object:
-    value: object = settings
-    for key in path:
-        if isinstance(value, Mapping):
-            value = cast(Mapping[str, object], value).get(key)
-        else:
-            value = getattr(value, key, None)
-    return value
+def _stated(path: Path) -> Path:
+    """Path of the key that states a value: what stands in a list came with the list."""
+    return tuple(itertools.takewhile(lambda key: not key.isdigit(), path))
 
 
 def _explain(

@@ -71,7 +71,9 @@ def read_yaml(path: FilePath, *, name: str) -> Layer:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError(f"{name}{at}: not valid YAML: {error.problem or error.context}") from error
+        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        hint = '; inside braces or brackets, a variable is quoted: "${NAME}"' if "${" in line else ""
+        raise ConfigError(f"{name}{at}: not valid YAML: {error.problem or error.context}{hint}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {error}") from error
     if values is None:

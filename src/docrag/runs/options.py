@@ -22,6 +22,9 @@ def _as_rows(value: object) -> object:
     return [{"question": row} if isinstance(row, str) else row for row in value]  # pyright: ignore[reportUnknownVariableType]
 
 
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])]
+
+
 class QuestionRow(BaseModel):
     """A question, and what is known about its answer.
 
@@ -33,9 +36,7 @@ class QuestionRow(BaseModel):
     question: str = Field(min_length=1, pattern=r"\S")
     id: str = Field(default="", description="its number where none is given")
     doc: str | None = Field(default=None, description="the document that holds the answer")
-    docs: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = Field(
-        default=None, description="look into these documents only"
-    )
+    docs: Listed | None = Field(default=None, description="look into these documents only")
     answer: str | None = Field(
         default=None, description='the right answer, "Not answerable" where there is none; for the metrics'
     )
@@ -47,16 +48,19 @@ class QuestionRow(BaseModel):
     doc_type: str = ""
 
 
+Rows = Annotated[
+    tuple[QuestionRow, ...], BeforeValidator(_as_rows, json_schema_input_type=tuple[str | QuestionRow, ...])
+]
+
+
 class RunOptions(BaseModel):
     """What is asked of which documents, and where the results go. Paths count from the run file's folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    documents: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
-        default=(), description="folders and PDF files"
-    )
+    documents: Listed = Field(default=(), description="folders and PDF files")
     index: str | None = Field(default=None, description="folder of the index; default: that of the documents")
-    questions: str | Annotated[tuple[QuestionRow, ...], BeforeValidator(_as_rows)] = Field(
+    questions: str | Rows = Field(
         default=(),
         description="a JSONL or CSV file, or a list of questions; with answers and evidence pages, they are"
         " measured",
