@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 from tests.retrieve.rerank_fakes import (
     BEST_FIRST,
@@ -19,6 +21,7 @@ from tests.retrieve.rerank_fakes import (
 )
 from tests.retrieve.tiny_onnx import save_onnx_classifier
 
+from docrag import resources
 from docrag.chat.model import Chats
 from docrag.errors import ConfigError, ModelError, StorageError
 from docrag.retrieve.build import build_retrieval_stage
@@ -164,6 +167,19 @@ def test_a_step_that_looks_needs_pictures_and_a_model_that_takes_them(kind: str)
 def test_options_that_contradict_themselves_are_refused(steps: list[dict[str, Any]], problem: str):
     with pytest.raises(ValidationError, match=problem):
         RerankOptions.model_validate({"steps": steps})
+
+
+def test_every_step_of_the_preset_can_be_used_those_in_comments_too():
+    text = (resources.folder("configs") / "reranked.yaml").read_text("utf-8")
+    active = RetrievalOptions.model_validate(yaml.safe_load(text)["retrieval"]).rerank.steps
+    commented = [
+        RerankOptions.model_validate({"steps": [yaml.safe_load(step)]}).steps[0]
+        for step in re.findall(r"^ +# - (\{.*\})", text, re.MULTILINE)
+    ]
+    assert {step.kind for step in (*active, *commented)} == {
+        "pointwise", "listwise", "yes-no", "cross-encoder", "vllm-score", "relevance-filter",
+        "consistency-filter",
+    }  # fmt: skip
 
 
 def test_a_search_reranks_explains_and_keeps_every_source():
