@@ -498,3 +498,18 @@ def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path):
         options = OpenAiCompatibleOptions(model="m", base_url="https://127.0.0.1/v1", ca_file=file)
         with pytest.raises(ConfigError, match=r"ca\.pem: cannot be read as certificates"):
             OpenAiCompatibleChatModel(options=options)
+
+
+def test_calls_of_several_threads_do_not_mix(make_chat: Make, server: FaultServer):
+    server.reset(lambda exchange: exchange.stream(exchange.body["messages"][0]["content"], n_chars=1))
+    chat, found = make_chat(timeout_s=60), {}
+
+    def ask(i: int) -> None:
+        found[i] = chat.complete([user(f"number {i}")], Request()).text
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {i: f"number {i}" for i in range(16)}

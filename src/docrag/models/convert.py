@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 
 from docrag.chat.messages import ImagePart, Message, TextPart
 from docrag.chat.model import Finish
+from docrag.models.thoughts import ThoughtFilter, without_thoughts
 
 _FINISH: Mapping[str, Finish] = {
     "length": "length",
@@ -83,14 +84,15 @@ class Received:
     n_cached_tokens: int = 0
     first_logprobs: Mapping[str, float] | None = None
     notes: list[str] = field(default_factory=list[str])
+    _thoughts: ThoughtFilter = field(default_factory=ThoughtFilter)
 
     @property
     def text(self) -> str:
-        """The whole text."""
-        return "".join(self.pieces)
+        """The whole text, without what the model thought aloud before it."""
+        return without_thoughts("".join(self.pieces))
 
     def add(self, chunk: AIMessageChunk | AIMessage) -> str:
-        """Take in the next chunk and return its text."""
+        """Take in the next chunk and return what of the text can be shown now."""
         piece = str(chunk.text)
         refusal = chunk.additional_kwargs.get("refusal")
         if isinstance(refusal, str) and refusal:
@@ -106,7 +108,8 @@ class Received:
             details = cast(Mapping[str, Any], usage.get("input_token_details") or {})
             self.n_cached_tokens = max(self.n_cached_tokens, int(details.get("cache_read") or 0))
         self._read_metadata(chunk.response_metadata)
-        return piece
+        shown = self._thoughts.feed(piece) if piece else ""
+        return shown + self._thoughts.end() if getattr(chunk, "chunk_position", "last") == "last" else shown
 
     def _read_metadata(self, metadata: Mapping[str, Any]) -> None:
         reason = metadata.get("finish_reason") or metadata.get("stop_reason") or metadata.get("done_reason")
