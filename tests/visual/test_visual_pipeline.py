@@ -400,6 +400,25 @@ def test_search_fuses_looks_and_words_and_says_what_is_missing(
         ]
 
 
+def test_explain_names_the_candidate_stage_and_its_recall(indexed: Path):
+    two_stage = options(candidates=TokensOptions(), exact_below=0, n_candidates=2)
+    for chosen, stage, n_scored in ((two_stage, "tokens", 2), (options(), "exact", 5)):
+        with RagWithColours(indexed / ".docrag", (indexed,), settings(chosen)) as rag:
+            rag.index_visual()
+            (step,) = rag.explain_candidates(Query("red"), k=2)
+            assert step.name == "visual candidates"
+            assert step.detail == {
+                "stage": stage,
+                "n_units": 5,
+                "n_scored_exactly": n_scored,
+                "recall_at_2": 1,
+            }
+            assert rag.explain_candidates(Query(" "), k=2) == []
+            assert rag.explain_candidates(Query("red", scope=Scope(pages=((9, 9),))), k=2) == []
+    with DocRAG.open(indexed, settings=settings()) as rag:
+        assert rag.explain_candidates(Query("red")) == []
+
+
 def test_visual_without_an_encoder_is_a_configuration_error(indexed: Path):
     with (
         DocRAG.open(indexed, settings=settings()) as rag,

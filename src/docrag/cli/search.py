@@ -74,6 +74,7 @@ def search(
     with DocRAG.open(index=index_dir, settings=settings) as rag:
         result = rag.search(query, k=k, unit=unit.value, scope=scope)
         notices = rag.notices()
+        steps = [*result.steps, *rag.explain_candidates(result.query, k=k)] if explain else None
         if html is not None:
             rag.write_search_report(result, html)
             output.note(f"report written to {html}")
@@ -84,7 +85,7 @@ def search(
         values = search_values(
             result.query.text,
             result.hits,
-            steps=result.steps if explain else None,
+            steps=steps,
             cuts=first_cuts(result.cuts, k),
             warnings=warnings,
             usage=result.usage,
@@ -95,8 +96,8 @@ def search(
         output.print("Nothing found.")
     for rank, hit in enumerate(result.hits, 1):
         print_hit(output, rank, hit)
-    if explain:
-        tables = [sources_table(result.hits), steps_table(result.steps)]
+    if steps is not None:
+        tables = [sources_table(result.hits), steps_table(steps)]
         if result.cuts:
             tables.insert(1, cuts_table(first_cuts(result.cuts, k)))
         output.print(*tables)

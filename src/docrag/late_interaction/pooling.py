@@ -25,13 +25,14 @@ def pool_hierarchically(
     if factor == 1 or n < 2:
         return vectors, np.arange(n)
     from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
 
     # One matrix product gives all distances, at half the time of scipy's own loop over pairs.
     exact = vectors.astype(np.float64)
     squares = (exact**2).sum(axis=1)
     distances = squares[:, None] + squares[None] - 2 * (exact @ exact.T)
-    upper = np.triu_indices(n, 1)
-    tree = linkage(np.sqrt(np.maximum(distances[upper], 0)), method="ward")
+    np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+    tree = linkage(squareform(distances, checks=False), method="ward")
     clusters = fcluster(tree, t=max(n // factor, 1), criterion="maxclust")
     _, first_places, labels = np.unique(clusters, return_index=True, return_inverse=True)
     order = np.argsort(first_places)

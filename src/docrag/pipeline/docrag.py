@@ -18,7 +18,7 @@ from docrag.pipeline.conversation import Conversation, Rewrite
 from docrag.pipeline.conversation import Turn as ConversationTurn
 from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
-from docrag.types import Answer, Document, Query, Scope, Unit
+from docrag.types import Answer, Document, Query, Scope, TraceStep, Unit
 
 if TYPE_CHECKING:
     from docrag.geometry import Box
@@ -284,6 +284,17 @@ class DocRAG:
         corpus, files = self._parts.corpus, self._parts.files
         result = self._parts.stage().search(Query(_encodable(query), unit, scope), k=k)
         return ShownSearch.of(result, corpus, files)
+
+    def explain_candidates(self, query: Query, *, k: int = 10) -> list[TraceStep]:
+        """How visual retrieval chose what it scored exactly, and what that choice cost this query.
+
+        One step whose detail names the candidate stage, how many units it looked at and how many it left to
+        be scored exactly, and its recall of the exact best `k`, for which everything is scored once more.
+        None without visual retrieval.
+        """
+        from docrag.pipeline.visual import candidates_step
+
+        return candidates_step(self._parts.visual_retriever(), query, k=k) if self._parts.looks else []
 
     async def asearch(
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 from docrag.errors import EncoderMismatch
@@ -17,6 +18,7 @@ from docrag.retrieve.visual.retriever import VisualRetriever, coverage
 from docrag.store.reader import IndexReader
 from docrag.store.vector_space import VectorSpace, check_space
 from docrag.store.vector_store import VectorReader, VectorWriter
+from docrag.types import Query, TraceStep
 
 
 def space_of(options: VisualOptions, embedder: PageEmbedder) -> VectorSpace:
@@ -71,6 +73,21 @@ def with_visual_boxes(result: SearchResult, retriever: VisualRetriever) -> Searc
         for hit in result.hits
     ]
     return dataclasses.replace(result, hits=tuple(hits))
+
+
+def candidates_step(retriever: VisualRetriever, query: Query, *, k: int) -> list[TraceStep]:
+    """The candidate stage that a query met, beside an exact scan, as a step; none without visual units."""
+    started_s = time.perf_counter()
+    found = retriever.shortlisting(query, k=k)
+    if found is None:
+        return []
+    detail = {
+        "stage": found.stage,
+        "n_units": found.n_units,
+        "n_scored_exactly": found.n_scored,
+        f"recall_at_{k}": round(found.recall, 3),
+    }
+    return [TraceStep(f"{retriever.name} candidates", time.perf_counter() - started_s, detail)]
 
 
 def open_vectors(corpus: IndexReader) -> VectorReader:
