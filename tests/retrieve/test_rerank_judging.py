@@ -19,7 +19,7 @@ from tests.retrieve.rerank_fakes import (
     ListScorer,
     candidates,
 )
-from tests.retrieve.small_corpus import unit
+from tests.retrieve.small_corpus import SmallCorpus, unit
 
 from docrag.errors import BudgetExceeded, ModelError, ModelUnavailable, StorageError
 from docrag.geometry import Box
@@ -142,6 +142,16 @@ def test_nothing_is_judged_twice(cache: Cache):
     assert len(scorer.asked) == 5
     assert again.ranking == first.ranking
     assert (again.usage, again.detail["n_cached"]) == ((), 5)
+
+
+def test_equal_pages_are_judged_once():
+    corpus = SmallCorpus({"a.pdf": ["tin", "tin", "gold"], "b.pdf": ["tin"]})
+    units = [unit("a.pdf", 1), unit("a.pdf", 2), unit("a.pdf", 3), unit("b.pdf", 1)]
+    scorer = ListScorer()
+    result = reranker(scorer, views=Views(corpus)).rerank(QUESTION, candidates(units))
+    assert scorer.asked == ["tin", "gold"]
+    assert [item.unit for item in result.ranking] == [units[2], units[0], units[1], units[3]]
+    assert [item.sources["list"].score for item in result.ranking] == [0.9, 0.2, 0.2, 0.2]
 
 
 @pytest.mark.parametrize("change", ["question", "model", "name", "text", "picture"])

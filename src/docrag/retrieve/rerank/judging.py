@@ -89,7 +89,7 @@ class Judge:
             return Judged({}, {}, fallback=str(error))
         found: dict[UnitRef, Relevance] = {}
         failed: dict[UnitRef, DocragError] = {}
-        asked: list[tuple[Shown, str]] = []
+        asked: dict[str, list[Shown]] = {}  # by key: equal pages are judged once
         for item in head:
             try:
                 shown = self.views.shown(item.unit)
@@ -99,21 +99,21 @@ class Judge:
             key = cache_key(self.name, identity, question, shown.digest)
             cached = self.cache.get(key)
             if cached is None:
-                asked.append((shown, key))
+                asked.setdefault(key, []).append(shown)
             else:
                 found[item.unit] = Relevance.from_json(cached)
         n_cached = len(found)
         try:
-            results = self._score(question, [shown for shown, _ in asked], calls)
+            results = self._score(question, [alike[0] for alike in asked.values()], calls)
         except ModelError as error:
             return Judged({}, {}, fallback=str(error))
-        for (shown, key), result in zip(asked, results, strict=True):
+        for (key, alike), result in zip(asked.items(), results, strict=True):
             if isinstance(result, ModelUnavailable):
                 return Judged({}, {}, fallback=str(result))
             if isinstance(result, DocragError):
-                failed[shown.unit] = result
+                failed |= {shown.unit: result for shown in alike}
             else:
-                found[shown.unit] = result
+                found |= {shown.unit: result for shown in alike}
                 self.cache.put(key, result.to_json())
         if failed and not found:
             return Judged({}, {}, fallback=str(next(iter(failed.values()))))
