@@ -86,7 +86,7 @@ def save_vision_model(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-def save_classifier(folder: Path, *, n_labels: int) -> None:
+def save_classifier(folder: Path, *, n_labels: int, head_dim: int = 8) -> None:
     """A BERT that reads two texts, as most cross-encoders are."""
     declare_torchvision_operators()
     from transformers import BertConfig, BertForSequenceClassification
@@ -102,7 +102,7 @@ def save_classifier(folder: Path, *, n_labels: int) -> None:
         special_tokens=[(t, tokenizer.convert_tokens_to_ids(t)) for t in ("[CLS]", "[SEP]")],
     )
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=4 * head_dim, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=600, num_labels=n_labels,
     )  # fmt: skip
     _seeded(BertForSequenceClassification, config).save_pretrained(folder)
