@@ -132,6 +132,18 @@ def test_the_fit_is_that_of_scikit_learn(seed: int):
     assert GaussianMixtureCutoff(min_kept=1, max_kept=20).keep(values).n == n_expected
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_clusters_far_apart_are_those_that_scikit_learn_finds_by_itself(seed: int):
+    random = np.random.default_rng(seed)
+    n_better = int(random.integers(2, 12))
+    values = np.concatenate([random.normal(10, 0.5, n_better), random.normal(0, 0.5, 20 - n_better)])
+    values = np.sort(values)[::-1]
+    labels = GaussianMixture(2, random_state=seed).fit_predict(values[:, None])  # its own start, by k-means
+    assert (labels == labels[0]).sum() == n_better
+    kept = GaussianMixtureCutoff(min_kept=1, max_kept=20)
+    assert kept.keep(values).n == n_better
+
+
 # ── what every cut-off promises ──────────────────────────────────────────────────────────────────────
 
 

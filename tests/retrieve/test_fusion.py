@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ranx import Run, fuse
 from tests.retrieve.small_corpus import unit
@@ -71,6 +71,10 @@ rankings = st.fixed_dictionaries(
         for name in WEIGHTS
     }
 )
+
+
+few = settings(max_examples=40)
+"""Enough where a property is looked at under every fusion."""
 
 
 # ── normalisation ────────────────────────────────────────────────────────────────────────────────────
@@ -268,6 +272,22 @@ FULL = {
 }
 
 
+@given(
+    scores=st.lists(st.integers(-40, 40), min_size=2, max_size=12, unique=True),
+    others=st.permutations(range(12)),
+)
+def test_z_scores_and_shares_of_the_range_agree_with_ranx_on_any_scores(scores: list[int], others: list[int]):
+    lists = {
+        "a": ranking({i: score / 4 for i, score in enumerate(scores, 1)}),
+        "b": ranking({i: others[i - 1] / 8 for i in range(1, len(scores) + 1)}),
+    }
+    for normalise, norm in ((zscore, "zmuv"), (min_max, "min-max")):
+        expected = by_ranx(lists, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
+        fused = WeightedSum(WEIGHTS, normalise=normalise, statistics="all").fuse(lists)
+        for item in fused:
+            assert item.score == pytest.approx(expected[str(item.unit.page_no)], abs=1e-9)
+
+
 @pytest.mark.parametrize(("normalise", "norm"), [(zscore, "zmuv"), (min_max, "min-max"), (rank, "rank")])
 def test_weighted_sum_agrees_with_ranx_where_no_unit_is_absent(normalise: Normaliser, norm: str):
     expected = by_ranx(FULL, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
@@ -287,6 +307,7 @@ def test_reciprocal_rank_agrees_with_ranx_absent_units_included():
 
 
 @every_fusion
+@few
 @given(rankings=rankings)
 def test_all_units_come_back_once_with_every_source_kept(
     make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
@@ -305,6 +326,7 @@ def test_all_units_come_back_once_with_every_source_kept(
 
 
 @every_fusion
+@few
 @given(rankings=rankings)
 def test_order_of_the_rankings_does_not_matter(
     make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
@@ -316,6 +338,7 @@ def test_order_of_the_rankings_does_not_matter(
 
 
 @pytest.mark.parametrize("make", KEEP_ORDER.values(), ids=KEEP_ORDER.keys())
+@few
 @given(rankings=rankings)
 def test_better_in_every_ranking_is_not_worse_in_the_fusion(
     make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]]
@@ -330,6 +353,44 @@ def test_better_in_every_ranking_is_not_worse_in_the_fusion(
         for other in place:
             if all(x < y for x, y in zip(ranks(one), ranks(other), strict=True)):
                 assert place[one] >= place[other] - 1e-9
+
+
+IGNORE_CONSTANTS = {
+    name: make for name, make in KEEP_ORDER.items() if name != "Dempster-Shafer, absent is last"
+}
+"""Shares of the best score, as BayesRAG takes them, are the one thing that a constant changes."""
+
+
+@pytest.mark.parametrize("make", IGNORE_CONSTANTS.values(), ids=IGNORE_CONSTANTS.keys())
+@few
+@given(rankings=rankings, shift=st.integers(-100, 100))
+def test_a_constant_added_to_all_scores_of_a_ranking_changes_nothing(
+    make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]], shift: int
+):
+    moved = {**rankings, "a": [Scored(unit, score + shift) for unit, score in rankings["a"]]}
+    before, after = make(WEIGHTS).fuse(rankings), make(WEIGHTS).fuse(moved)
+    scores = {f.unit: f.score for f in before}
+    assert {f.unit: pytest.approx(f.score, abs=1e-9) for f in after} == scores
+
+
+@pytest.mark.parametrize("make", IGNORE_CONSTANTS.values(), ids=IGNORE_CONSTANTS.keys())
+@few
+@given(rankings=rankings, names=st.permutations(range(1, 13)))
+def test_what_pages_are_called_does_not_matter(
+    make: Callable[[Mapping[str, float]], Fusion], rankings: dict[str, list[Scored]], names: list[int]
+):
+    # Equal scores would tie by name: 0, 1, 2, … below the first keep them apart.
+    distinct = {
+        name: [Scored(unit, 20.0 - i) for i, (unit, _) in enumerate(ranking)]
+        for name, ranking in rankings.items()
+    }
+    renamed = {
+        name: [Scored(unit("d.pdf", names[u.page_no - 1]), score) for u, score in ranking]
+        for name, ranking in distinct.items()
+    }
+    scores = {f.unit.page_no: f.score for f in make(WEIGHTS).fuse(distinct)}
+    there = {f.unit.page_no: f.score for f in make(WEIGHTS).fuse(renamed)}
+    assert {names[page_no - 1]: pytest.approx(score, abs=1e-9) for page_no, score in scores.items()} == there
 
 
 @every_fusion
