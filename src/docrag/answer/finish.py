@@ -9,9 +9,10 @@ from docrag.answer.abstention import reason_to_abstain, scope_warnings
 from docrag.answer.cited import Cited
 from docrag.answer.one_pass import Outcome
 from docrag.answer.run import Run
+from docrag.answer.spent import spent
 from docrag.errors import BudgetExceeded, DocragError
 from docrag.protocols import Corpus
-from docrag.types import NOT_ANSWERABLE, Abstention, Answer, Query, Usage
+from docrag.types import NOT_ANSWERABLE, Abstention, Answer, Query
 
 
 def nothing_unfinished() -> Sequence[str]:
@@ -91,20 +92,7 @@ class Finisher:
             reason=None,
             citations=(),
             evidence=run.ledger.issued,
-            usage=_sum(run.meter.usage, run.search_usage),
+            usage=spent(run.meter.usage, run.search_usage),
             warnings=tuple(dict.fromkeys((*warnings, *run.warnings))),
             trace=run.trace.build(),
         )
-
-
-def _sum(own: Usage, searches: Sequence[Usage]) -> Usage:
-    """The run's own cost and what searching paid models; the run's time holds both."""
-    costs = [usage.cost_usd for usage in (own, *searches) if usage.cost_usd is not None]
-    return Usage(
-        elapsed_s=own.elapsed_s,
-        n_model_calls=own.n_model_calls + sum(u.n_model_calls for u in searches),
-        n_input_tokens=own.n_input_tokens + sum(u.n_input_tokens for u in searches),
-        n_output_tokens=own.n_output_tokens + sum(u.n_output_tokens for u in searches),
-        n_images=own.n_images + sum(u.n_images for u in searches),
-        cost_usd=sum(costs) if costs else None,
-    )
