@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -33,6 +34,7 @@ class Double:
 
     def __init__(self) -> None:
         self.models: Any = [{"id": "tiny", "root": "/models/tiny"}]
+        self.trickle_s = 0.0
         self.requests: list[dict[str, Any]] = []
         self.answer: Callable[[str, dict[str, Any]], tuple[int, Any]] = self.score
         double = self
@@ -53,7 +55,13 @@ class Double:
                     self.send_header("location", "/elsewhere")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command == "GET" or not double.trickle_s:
+                    self.wfile.write(data)
+                    return
+                with suppress(ConnectionError):
+                    for i in range(len(data)):
+                        self.wfile.write(data[i : i + 1])
+                        time.sleep(double.trickle_s)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -64,7 +72,7 @@ class Double:
 
     def start(self, port: int) -> None:
         self.server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def score(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """A tenth of what is worth; documents come back in another order than they went."""
@@ -151,6 +159,7 @@ def test_a_reranker_on_it_sorts_pages(client: Make):
         ((400, {"error": "too   long"}), 'HTTP 400 {"error": "too long"}'),
         ((401, b"no key"), "HTTP 401 no key"),
         ((307, b""), "HTTP 307"),
+        ((404, b"what?"), "HTTP 404 what?; serve a reranker with --runner pooling, or set endpoint"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_an_error(
@@ -191,6 +200,15 @@ def test_a_server_that_is_too_slow_spends_the_time(double: Double, client: Make)
     double.answer = slow
     (result,) = client(max_retries=0).score("Where?", TEXTS[:1], Calls(max_seconds=0.2))
     assert isinstance(result, BudgetExceeded)
+
+
+def test_a_server_that_trickles_does_not_get_more_time(double: Double, client: Make):
+    double.trickle_s = 0.1
+    double.answer = lambda *_: (200, b" " * 1_000)
+    start_s = time.monotonic()
+    (result,) = client(max_retries=0).score("Where?", TEXTS[:1], Calls(max_seconds=0.5))
+    assert isinstance(result, BudgetExceeded)
+    assert time.monotonic() - start_s < 20  # all of it would take 100 s
 
 
 def test_the_model_must_be_named_when_there_are_several(double: Double, client: Make):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,12 @@ from docrag.retrieve.rerank.relevance import Relevance
 from docrag.retrieve.rerank.shown import Shown
 
 _RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_NOT_FOUND = 404
 _MAX_PAUSE_S = 10.0
 _KEPT_DETAIL = 200
+_MAX_REPLY_BYTES = 64 * 2**20
+"""Far more than a list of scores; ``/rerank`` sends the documents back, pictures included."""
+
 _NAN = float("nan")
 
 
@@ -168,26 +173,43 @@ class VllmScorer:
         n_tries = self._max_retries + 1
         problem = ""
         for n_try in range(1, n_tries + 1):
-            left_s = max(0.001, end_s - time.monotonic())
             try:
-                response = self._client.request(method, self._base_url + path, json=body, timeout=left_s)
+                status, reply = self._send(method, path, body, end_s)
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
-                if response.is_success:
+                if 200 <= status < 300:
                     try:
-                        return response.json()
+                        return json.loads(reply)
                     except ValueError as error:
                         raise self._error(f"{path} answered with something else than JSON") from error
-                detail = " ".join(response.text.split())[:_KEPT_DETAIL]
-                problem = f"{path}: HTTP {response.status_code} {detail}"
-                if response.status_code not in _RETRIED_STATUS:
+                detail = " ".join(reply.decode("utf-8", "replace").split())[:_KEPT_DETAIL]
+                problem = f"{path}: HTTP {status} {detail}"
+                if status == _NOT_FOUND:
+                    problem += "; serve a reranker with --runner pooling, or set endpoint"
+                if status not in _RETRIED_STATUS:
                     raise self._error(problem)
             pause_s = min(random.uniform(0, 0.5 * 2 ** (n_try - 1)), _MAX_PAUSE_S)
             if n_try == n_tries or time.monotonic() + pause_s >= end_s:
                 break
             self._sleep(pause_s)
         raise ModelUnavailable(f"reranker at {self._base_url}: gave up; the last try: {problem}")
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, end_s: float
+    ) -> tuple[int, bytes]:
+        """Status and body of one reply, however slowly it trickles in; ReadTimeout after `end_s`."""
+        left_s = max(0.001, end_s - time.monotonic())
+        url = self._base_url + path
+        reply = bytearray()
+        with self._client.stream(method, url, json=body, timeout=left_s) as response:
+            for piece in response.iter_bytes():
+                reply += piece
+                if len(reply) > _MAX_REPLY_BYTES:
+                    raise self._error(f"{path} answered with more than {_MAX_REPLY_BYTES} bytes")
+                if time.monotonic() > end_s:
+                    raise httpx.ReadTimeout("the reply took too long")
+            return response.status_code, bytes(reply)
 
     def _error(self, problem: str) -> ModelError:
         return ModelError(f"reranker at {self._base_url}: {problem}")
