@@ -71,9 +71,14 @@ def index(
 def run_index(
     rag: DocRAG, paths: list[Path], output: Output, *, password: str | None = None, force: bool = False
 ) -> IndexReport:
-    """Index with progress on stderr; exits with 130 when interrupted."""
-    from docrag.cli.progress import index_progress
+    """Index with progress on stderr; exits with 130 when interrupted.
 
+    Raises `docrag.errors.ConfigError` first when the settings need what this machine does not have.
+    """
+    from docrag.cli.progress import index_progress
+    from docrag.pipeline.needs import check_needs
+
+    check_needs(rag.settings)
     try:
         with index_progress(output) as on_event:
             report = rag.index(paths, password=password, force=force, on_event=on_event)
