@@ -12,7 +12,7 @@ from docrag.answer.locate import passage_for
 from docrag.answer.options import CitingOptions
 from docrag.answer.plain_output import plain_output
 from docrag.answer.quote_match import QuoteFinder
-from docrag.answer.reply import CitedSentence, cited_ids, split_ids
+from docrag.answer.reply import CitedSentence, cited_ids, space_before, split_ids
 from docrag.answer.run import Run
 from docrag.geometry import Box
 from docrag.protocols import Corpus
@@ -30,11 +30,10 @@ class Cited:
 
     @property
     def text(self) -> str:
-        """The sentences in a row; those that begin a line of a list keep their lines."""
+        """The sentences in a row; items of a list begin lines."""
         text = ""
         for sentence in self.sentences:
-            is_item = sentence.text.startswith(("- ", "* ", "• ")) or "\n" in sentence.text
-            text += (("\n" if is_item else " ") if text else "") + sentence.text
+            text += (space_before(sentence.text) if text else "") + sentence.text
         return text
 
     def supported(self, sentence: Sentence) -> bool:

@@ -196,7 +196,8 @@ class Viewer:
             picture = None
             if exhibit.with_image and image is None:
                 picture = self._picture(run, exhibit.hit, exhibit.dpi_at(fitted.dpi), exhibit.clip)
-            exhibit = exhibit if picture is not None or image is not None else exhibit.as_text()
+            if exhibit.with_image and picture is None and image is None:
+                exhibit = exhibit.as_text()
             evidence = run.ledger.issue(exhibit.hit, exhibit.full_text[:EVIDENCE_CHARS])
             shown.append((exhibit, evidence, picture))
         if self.options.order == "document":

@@ -87,6 +87,7 @@ _SENTENCE_END = re.compile(
     r"(?:(?<=[.?!])(?<!\b[A-Z]\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\b(?:Fig|Tab|Mrs|vol)\.)"
     r"(?<!\b(?:No|Mr|Dr|St|vs|pp|cf)\.)(?:\s*[\[【(][^\[\]【】()]{1,80}[\]】)])*\s+(?=[\"“(]?[A-Z0-9])|(?<=[。！？])|\n+)"
 )
+_BULLETS = ("-", "*", "•")
 _NOT_ANSWERABLE = re.compile(r"\W*(?:the question is )?not answerable\b", re.IGNORECASE)
 _LETTERS = str.maketrans(dict.fromkeys("ЕΕЄεеєҽ℮ƎÉÈÊËĒĔĖĘĚ", "E"))
 """Letters that look like E: Cyrillic, Greek, turned, with accents."""
@@ -190,6 +191,11 @@ def _sentences(text: str) -> list[str]:
     return [
         text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)], strict=True) if text[a:b].strip()
     ]
+
+
+def space_before(sentence: str) -> str:
+    """What parts a sentence, of which the first word is known, from the one before it."""
+    return "\n" if sentence in _BULLETS or sentence[:2] in {f"{bullet} " for bullet in _BULLETS} else " "
 
 
 def split_ids(text: str) -> list[str]:

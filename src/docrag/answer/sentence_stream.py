@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from docrag.answer.partial_json import JsonStrings, Path
 from docrag.answer.plain_output import LinkPolicy, plain_output
-from docrag.answer.reply import cited_ids
+from docrag.answer.reply import cited_ids, space_before
 
 _OPENING, _CLOSING = "[<(【", "]>)】"
 
@@ -59,7 +59,8 @@ class SentenceStream:
         plain = plain_output(cited_ids(self._sentence[:end])[0], links=self._links).text.strip()
         if plain.startswith(self._told_of_sentence) and len(plain) > len(self._told_of_sentence):
             new = plain[len(self._told_of_sentence) :]
-            self._tell(new if self._told_of_sentence or not self._said else " " + new)
+            begins = not self._told_of_sentence and bool(self._said)
+            self._tell((space_before(plain) if begins else "") + new)
             self._told_of_sentence = plain
 
     def _tell(self, text: str) -> None:
@@ -77,14 +78,13 @@ def _is_sentence(path: Path) -> bool:
 
 
 def _safe_end(text: str) -> int:
-    """Where the last whole word ends that no bracket is open before."""
-    opened: list[int] = []
+    """Where the last whole word outside brackets ends."""
+    end = depth = 0
     for i, char in enumerate(text):
         if char in _OPENING:
-            opened.append(i)
-        elif char in _CLOSING and opened:
-            opened.pop()
-    end = opened[0] if opened else len(text)
-    while end > 0 and not text[end - 1].isspace():
-        end -= 1
+            depth += 1
+        elif char in _CLOSING:
+            depth = max(0, depth - 1)
+        elif depth == 0 and char.isspace():
+            end = i + 1
     return end
