@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from docrag.late_interaction import maxsim as module
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import VECTOR_TYPES, VectorType, decode, encode, unpad
+from docrag.late_interaction.products import widen_float16
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the visual extra")
 BACKENDS = ["numpy", pytest.param("torch", marks=needs_torch)]
@@ -110,6 +111,20 @@ def test_several_queries_in_one_pass_score_as_one_by_one(kernel: MaxSim):
     np.testing.assert_allclose(kernel.scores(queries, units), one_by_one, atol=2e-5)
 
 
+@pytest.mark.parametrize("vector_type", VECTOR_TYPES)
+def test_several_parts_in_one_pass_score_as_one_by_one(kernel: MaxSim, vector_type: VectorType):
+    rng = np.random.default_rng(12)
+    parts = [encode([unit_rows(rng, int(n), 32) for n in sizes], vector_type, dim=32)
+             for sizes in ([5, 0, 900], [], [0], rng.integers(1, 700, 30))]  # fmt: skip
+    chosen = [np.array([2, 0, 1]), np.empty(0, np.int64), np.array([0]), rng.permutation(30)[:20]]
+    queries = [unit_rows(rng, n, 32) for n in (7, 300)]
+    together = kernel.scores_each(queries, list(zip(parts, chosen, strict=True)))
+    for part, rows, got in zip(parts, chosen, together, strict=True):
+        np.testing.assert_allclose(got, kernel.scores(queries, part, indices=rows), atol=2e-5)
+        assert got.shape == (2, len(rows))
+    assert kernel.scores_each(queries, []) == []
+
+
 def test_order_and_copies_of_vectors_do_not_matter(kernel: MaxSim):
     rng = np.random.default_rng(8)
     page, query = unit_rows(rng, 50, 24), unit_rows(rng, 6, 24)
@@ -150,7 +165,7 @@ def test_a_query_of_the_wrong_shape_is_refused(kernel: MaxSim, shape: tuple[int,
 @given(hnp.arrays(np.float16, (3, 16), elements=st.floats(-60000, 60000, width=16)))
 def test_float16_is_widened_exactly(halves: np.ndarray):
     out = np.empty(halves.shape, np.float32)
-    module._widen_float16(halves, out)
+    widen_float16(halves, out)
     assert (out == halves.astype(np.float32)).all()
 
 

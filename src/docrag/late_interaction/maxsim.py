@@ -11,17 +11,24 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from docrag.late_interaction.multivectors import INT8_LIMIT, MultiVectors, VectorType
+from docrag.late_interaction.products import (
+    Product,
+    device_product,
+    int8_product,
+    numpy_product,
+    torch_product,
+)
 from docrag.optional import require
 
 Backend = Literal["auto", "numpy", "torch"]
@@ -39,9 +46,6 @@ LEAST_BLOCK_VECTORS = 4096
 
 BLOCK_QUERY_VECTORS = 256
 """Query vectors per pass; more would push a block's products out of the cache."""
-
-Product = Callable[[NDArray[Any]], NDArray[Any]]
-"""Products of the query vectors with a block's codes: ``(n_query_vectors, n_vectors)`` float32 or int32."""
 
 
 class MaxSim:
@@ -104,50 +108,61 @@ class MaxSim:
 
         int8 and 1-bit units are scored in integers, with query vectors rounded to int8 one by one.
         """
-        for query in queries:
-            if query.ndim != 2 or query.shape[1] != units.dim or not len(query):
-                raise ValueError(f"got a query of shape {query.shape}, expected (n > 0, {units.dim})")
         chosen = np.arange(len(units)) if indices is None else np.asarray(indices, np.int64)
-        result = np.full((len(queries), len(chosen)), -np.inf, np.float32)
-        places = np.flatnonzero(units.n_vectors[chosen] > 0)
-        if not len(places):
-            return result
+        return self.scores_each(queries, [(units, chosen)])[0]
+
+    def scores_each(
+        self,
+        queries: Sequence[NDArray[np.float32]],
+        parts: Sequence[tuple[MultiVectors, NDArray[np.int64]]],
+    ) -> list[NDArray[np.float32]]:
+        """`scores` of chosen units of several parts, in one pass: small parts share the threads, too."""
+        results = [np.full((len(queries), len(chosen)), -np.inf, np.float32) for _, chosen in parts]
+        for units, _ in parts:
+            for query in queries:
+                if query.ndim != 2 or query.shape[1] != units.dim or not len(query):
+                    raise ValueError(f"got a query of shape {query.shape}, expected (n > 0, {units.dim})")
         for first, last in _query_groups(queries):
-            result[first:last, places] = self._pass(queries[first:last], units, chosen[places])
-        return result
+            prepared: dict[tuple[VectorType, int], _Queries] = {}
+            passes: list[_Pass] = []
+            places: list[NDArray[np.int64]] = []
+            for units, chosen in parts:
+                key = units.vector_type, units.dim
+                if key not in prepared:
+                    prepared[key] = self._prepare(queries[first:last], *key)
+                filled = np.flatnonzero(units.n_vectors[chosen] > 0)
+                places.append(filled)
+                passes.append(_Pass(prepared[key], units, chosen[filled]))
+            self._run(passes)
+            for result, filled, one in zip(results, places, passes, strict=True):
+                result[first:last, filled] = one.result
+        return results
 
-    def _pass(
-        self, queries: Sequence[NDArray[np.float32]], units: MultiVectors, chosen: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Scores ``(n_queries, n_chosen)`` of units that all have vectors."""
+    def _prepare(self, queries: Sequence[NDArray[np.float32]], vector_type: VectorType, dim: int) -> _Queries:
         flat = np.ascontiguousarray(np.concatenate(queries), np.float32)
-        query_starts = np.cumsum([0, *(len(query) for query in queries[:-1])])
-        row_scales = np.float32(1)
-        if units.vector_type in ("int8", "1-bit"):
+        starts = np.cumsum([0, *(len(query) for query in queries[:-1])])
+        row_scales = np.ones((1, 1), np.float32)
+        if vector_type in ("int8", "1-bit"):
             flat, row_scales = _round_to_int8(flat)
-        product = self._product(flat, units.vector_type, units.dim)
-        result = np.empty((len(queries), len(chosen)), np.float32)
+        return _Queries(flat, row_scales, starts, self._product(flat, vector_type, dim))
 
-        def score_block(block: tuple[int, int]) -> None:
-            first, last = block
-            codes, starts = _rows_of(units, chosen[first:last])
-            best = np.maximum.reduceat(product(codes), starts, axis=1)
-            best = best * row_scales * units.scales[chosen[first:last]]
-            result[:, first:last] = np.add.reduceat(best, query_starts, axis=0)
-
-        sizes = units.n_vectors[chosen]
-        share = max(-(-int(sizes.sum()) // self.n_threads), LEAST_BLOCK_VECTORS)
-        blocks = list(_blocks(sizes, min(share, BLOCK_VECTORS, BLOCK_PRODUCTS // len(flat) + 1)))
+    def _run(self, passes: Sequence[_Pass]) -> None:
+        """Score everything, block by block on all threads."""
+        n_vectors = sum(int(one.sizes.sum()) for one in passes)
+        share = max(-(-n_vectors // self.n_threads), LEAST_BLOCK_VECTORS)
+        blocks: list[tuple[_Pass, int, int]] = []
+        for one in passes:
+            limit = min(share, BLOCK_VECTORS, BLOCK_PRODUCTS // len(one.queries.flat) + 1)
+            blocks += [(one, first, last) for first, last in _blocks(one.sizes, limit)]
         if len(blocks) == 1:
-            score_block(blocks[0])
-        else:
+            one, first, last = blocks[0]
+            one.score(first, last)
+        elif blocks:
             with self._lock, self._single_threaded_blas():
-                for _ in self._pool.map(score_block, blocks):
+                for _ in self._pool.map(lambda block: block[0].score(block[1], block[2]), blocks):
                     pass
-        if units.means is not None:  # q · (m + r) = q · m + q · r, whichever vector of the unit is best
-            sums = np.add.reduceat(flat * row_scales, query_starts, axis=0)
-            result += sums @ units.means[chosen].astype(np.float32).T
-        return result
+        for one in passes:
+            one.finish()
 
     def _single_threaded_blas(self) -> AbstractContextManager[object]:
         """Context in which numpy's matrix products use one thread; torch's are limited thread by thread."""
@@ -159,12 +174,46 @@ class MaxSim:
 
     def _product(self, queries: NDArray[Any], vector_type: VectorType, dim: int) -> Product:
         if self._torch and self.device != "cpu":
-            return _device_product(self._torch, queries, vector_type, dim, self.device)
+            return device_product(self._torch, queries, vector_type, dim, self.device)
         if self._torch and vector_type in ("int8", "1-bit"):
-            return _int8_product(self._torch, queries, vector_type, dim)
+            return int8_product(self._torch, queries, vector_type, dim)
         if self._torch:
-            return _torch_float_product(self._torch, queries)
-        return _float_product(queries.astype(np.float32), vector_type, dim)
+            return torch_product(self._torch, queries)
+        return numpy_product(queries.astype(np.float32), vector_type, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """Vectors of some queries as one storage type wants them, and where each query begins."""
+
+    flat: NDArray[Any]
+    row_scales: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    product: Product
+
+
+class _Pass:
+    """Scores ``(n_queries, n_chosen)`` of units of one part that all have vectors."""
+
+    def __init__(self, queries: _Queries, units: MultiVectors, chosen: NDArray[np.int64]) -> None:
+        self.queries, self.units, self.chosen = queries, units, chosen
+        self.sizes = units.n_vectors[chosen]
+        self.result = np.empty((len(queries.starts), len(chosen)), np.float32)
+
+    def score(self, first: int, last: int) -> None:
+        """Fill in the columns ``[first, last)``."""
+        queries, chosen = self.queries, self.chosen[first:last]
+        codes, starts = _rows_of(self.units, chosen)
+        best = np.maximum.reduceat(queries.product(codes), starts, axis=1)
+        best = best * queries.row_scales * self.units.scales[chosen]
+        self.result[:, first:last] = np.add.reduceat(best, queries.starts, axis=0)
+
+    def finish(self) -> None:
+        """Add what means contribute: q · (m + r) = q · m + q · r, whichever vector of the unit is best."""
+        queries, means = self.queries, self.units.means
+        if means is not None:
+            sums = np.add.reduceat(queries.flat * queries.row_scales, queries.starts, axis=0)
+            self.result += sums @ means[self.chosen].astype(np.float32).T
 
 
 def usable_cores() -> int:
@@ -204,113 +253,3 @@ def _round_to_int8(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDAr
     peaks = np.abs(vectors).max(axis=1, keepdims=True)
     scales = np.where(peaks > 0, peaks / INT8_LIMIT, 1).astype(np.float32)
     return np.rint(vectors / scales).astype(np.int8), scales
-
-
-class _Scratch(threading.local):
-    """Buffers that live as long as a thread: fresh megabytes for every block would cost page faults."""
-
-    def __init__(self) -> None:
-        self.buffers: dict[str, NDArray[Any]] = {}
-
-    def get(self, name: str, shape: tuple[int, int], dtype: type[Any]) -> NDArray[Any]:
-        size = shape[0] * shape[1]
-        if name not in self.buffers or self.buffers[name].size < size:
-            self.buffers[name] = np.empty(size, dtype)
-        return self.buffers[name][:size].reshape(shape)
-
-
-def _float_product(queries: NDArray[np.float32], vector_type: VectorType, dim: int) -> Product:
-    """Products in float32; those of int8 numbers are exact up to dimension 1,040 (they stay below 2**24)."""
-    scratch = _Scratch()
-    sums = queries.sum(axis=1, keepdims=True)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        out = scratch.get("out", (len(queries), len(codes)), np.float32)
-        if vector_type == "1-bit":
-            codes = np.unpackbits(codes, axis=1, count=dim)
-        if codes.dtype != np.float32:
-            decoded = scratch.get("decoded", (len(codes), dim), np.float32)
-            if codes.dtype == np.float16:
-                _widen_float16(codes, decoded)
-            else:
-                np.copyto(decoded, codes)
-            codes = decoded
-        np.matmul(queries, codes.T, out=out)
-        if vector_type == "1-bit":  # q · (2 b − 1) = 2 q · b − Σ q
-            out *= 2
-            out -= sums
-        return out
-
-    return product
-
-
-def _torch_float_product(torch: ModuleType, queries: NDArray[np.float32]) -> Product:
-    """Products in float32 by torch, whose matrix product reads long thin factors at the speed of memory.
-
-    NumPy's copies them into another order first, and takes 1.5 to 2 times as long.
-    """
-    scratch = _Scratch()
-    rows = torch.from_numpy(queries)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        vectors = torch.from_numpy(_writeable(codes))
-        if codes.dtype != np.float32:
-            decoded = torch.from_numpy(scratch.get("decoded", codes.shape, np.float32))
-            vectors = decoded.copy_(vectors)
-        out = scratch.get("out", (len(queries), len(codes)), np.float32)
-        torch.mm(rows, vectors.T, out=torch.from_numpy(out))
-        return out
-
-    return product
-
-
-def _widen_float16(halves: NDArray[np.float16], out: NDArray[np.float32]) -> None:
-    """Exact float32 of finite float16 numbers, eight times as fast as NumPy's own conversion.
-
-    Exponent and fraction move to their float32 places, which divides the number by 2**112 (the difference
-    of the exponent biases); one multiplication undoes it, for subnormal numbers too.
-    """
-    bits = out.view(np.int32)
-    np.copyto(bits, halves.view(np.int16))  # extends the sign over the upper bits
-    np.left_shift(bits, 13, out=bits)
-    np.bitwise_and(bits, np.int32(-0x70002000), out=bits)  # 0x8FFFE000: sign, exponent and fraction
-    np.multiply(out, np.float32(2.0**112), out=out)
-
-
-def _int8_product(torch: ModuleType, queries: NDArray[np.int8], vector_type: VectorType, dim: int) -> Product:
-    """Products in int32 by the processor's int8 instructions."""
-    rows = torch.from_numpy(queries)
-    sums = queries.sum(axis=1, keepdims=True, dtype=np.int32)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        if vector_type == "1-bit":
-            codes = np.unpackbits(codes, axis=1, count=dim).view(np.int8)
-        # The only int8 matrix product that torch has; it wants the second factor column by column.
-        out = torch._int_mm(rows, torch.from_numpy(_writeable(codes)).T).numpy()
-        if vector_type == "1-bit":
-            out *= 2
-            out -= sums
-        return out
-
-    return product
-
-
-def _device_product(
-    torch: ModuleType, queries: NDArray[Any], vector_type: VectorType, dim: int, device: str
-) -> Product:
-    """Products on an accelerator, in float32."""
-    rows = torch.from_numpy(queries.astype(np.float32)).to(device)
-    sums = rows.sum(dim=1, keepdim=True)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        if vector_type == "1-bit":
-            codes = np.unpackbits(codes, axis=1, count=dim)
-        result = rows @ torch.from_numpy(_writeable(codes)).to(device).float().T
-        return (2 * result - sums if vector_type == "1-bit" else result).cpu().numpy()
-
-    return product
-
-
-def _writeable(codes: NDArray[Any]) -> NDArray[Any]:
-    """The array, or a copy of it when it is read-only: torch has no read-only tensors and warns."""
-    return codes if codes.flags.writeable else codes.copy()

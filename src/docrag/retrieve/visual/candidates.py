@@ -102,9 +102,8 @@ class PooledCandidates:
     ) -> list[Selection]:
         """The rows with the best MaxSim over pooled vectors."""
         del view
-        scores = [
-            self._kernel.scores([query], self._pooled(part), indices=rows)[0] for part, rows in selections
-        ]
+        parts = [(self._pooled(part), rows) for part, rows in selections]
+        scores = [scores[0] for scores in self._kernel.scores_each([query], parts)]
         return best_rows(selections, scores, n=n)
 
     @property

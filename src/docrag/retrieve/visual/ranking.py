@@ -19,7 +19,9 @@ def exact_scores(
     kernel: MaxSim, query: NDArray[np.float32], selections: Sequence[Selection]
 ) -> list[NDArray[np.float32]]:
     """Exact MaxSim of the selected rows, selection by selection; −inf for a unit without vectors."""
-    return [kernel.scores([query], part.vectors, indices=rows)[0] for part, rows in selections]
+    return [
+        scores[0] for scores in kernel.scores_each([query], [(p.vectors, rows) for p, rows in selections])
+    ]
 
 
 def best_units(
