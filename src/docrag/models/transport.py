@@ -126,6 +126,8 @@ class Endpoint:
         said = f"{self._where}: {type(error).__name__} {error}".rstrip()
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             return ModelError(f"{said}; name the certificate of the authority in ca_file")
+        if isinstance(error, httpx.ConnectError):
+            said += " (is the server running, and base_url right?)"
         return TransientFault(said)
 
 
