@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -114,6 +114,9 @@ class _WithoutText:
 
     def page(self, ref: PageRef) -> Page:
         return Page(ref.page_no, "", 1.0, 1.0, 0, "", "", "none", (), (), ())
+
+    def read_pages(self, refs: Iterable[PageRef]) -> Mapping[PageRef, Page]:
+        return {ref: self.page(ref) for ref in refs}
 
     def chunk(self, unit: UnitRef) -> Chunk:
         return Chunk(unit.chunk_no, "text", "", 0, 0, (), ())
