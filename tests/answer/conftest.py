@@ -1,6 +1,6 @@
 """Pages, corpora and searches made by hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -103,6 +103,9 @@ class FakeCorpus:
 
     def page(self, ref: PageRef) -> Page:
         return self._pages[ref]
+
+    def read_pages(self, refs: Iterable[PageRef]) -> Mapping[PageRef, Page]:
+        return {ref: self._pages[ref] for ref in refs}
 
     def chunk(self, unit: UnitRef) -> Chunk:
         return self._pages[unit.page].chunks[unit.chunk_no - 1]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from docrag.answer.cited import Cited, renumbered
-from docrag.answer.figures import content_words, labels_in
+from docrag.answer.figures import caption_words, content_words, labels_in
 from docrag.protocols import Corpus
 from docrag.types import Chunk, Citation, Evidence, Hit, Page
 
@@ -61,7 +61,7 @@ def placed_by_words(cited: Cited, figures: Sequence[Hit], *, min_overlap: float)
         for j, hit in enumerate(figures):
             if hit.unit.page not in pages:
                 continue
-            caption = content_words(hit.snippet)
+            caption = caption_words(hit.snippet)
             share = len(caption & words) / len(caption) if caption else 0.0
             if named & labels_in(hit.snippet):
                 share = 1.0

@@ -17,7 +17,7 @@ _LABEL = re.compile(
 _KINDS = {"fig": "figure", "figs": "figure", "tab": "table", "tabs": "table"}
 _MIN_CAPTION_SHARE = 0.5
 """Share of a caption's content words that a sentence must have in common with it to be about its figure."""
-_MIN_CAPTION_WORDS = 3
+_MIN_CAPTION_WORDS = 2
 
 
 def figure_box(page: Page, hit: Hit, *, said: str) -> Box | None:
@@ -38,7 +38,7 @@ def figure_box(page: Page, hit: Hit, *, said: str) -> Box | None:
     words = content_words(said)
     best: tuple[float, Box] | None = None
     for target, caption in captioned:
-        own = content_words(caption)
+        own = caption_words(caption)
         share = len(own & words) / len(own) if len(own) >= _MIN_CAPTION_WORDS else 0.0
         if share >= _MIN_CAPTION_SHARE and (best is None or share > best[0]):
             best = share, target
@@ -63,6 +63,11 @@ def labels_in(text: str) -> set[tuple[str, str]]:
         kind = match[1].lower()
         found.add((_KINDS.get(kind, kind.removesuffix("s")), match[2].lower().replace("–", "-")))
     return found
+
+
+def caption_words(text: str) -> set[str]:
+    """Stems of a caption's words that carry content, its kind and number left out."""
+    return content_words(_LABEL.sub(" ", text))
 
 
 def content_words(text: str) -> set[str]:
