@@ -102,10 +102,12 @@ def test_what_rounds_to_the_same_score_is_told_apart_by_the_logits():
     assert result.detail["logits"] == {"a.pdf p. 1": [50.0, 0.0], "b.pdf p. 1": [60.0, 0.0]}
 
 
-def test_equal_relevances_are_in_unit_order():
-    same = {CORPUS.page(page.page).text: Relevance(0.5) for page in PAGES}
-    result = reranker(ListScorer(same)).rerank(QUESTION, candidates(BEST_FIRST))
-    assert [item.unit for item in result.ranking] == sorted(PAGES)
+def test_equal_relevances_are_in_the_order_of_fused_scores_and_then_of_units():
+    same = ListScorer({CORPUS.page(page.page).text: Relevance(0.5) for page in PAGES})
+    for head in (candidates(), candidates()[::-1]):
+        assert [item.unit for item in reranker(same).rerank(QUESTION, head).ranking] == PAGES
+    equal = [item._replace(score=1.0) for item in candidates()]
+    assert [item.unit for item in reranker(same).rerank(QUESTION, equal).ranking] == sorted(PAGES)
 
 
 def test_a_region_is_judged_by_its_own_text_and_picture():

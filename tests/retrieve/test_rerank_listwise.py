@@ -138,20 +138,24 @@ def test_a_window_orders_all_and_says_its_place():
 
 
 def test_position_bias_cancels_out():
-    biased = reranker(FakeChat(first_shown_wins), n_permutations=1).rerank(QUESTION, candidates())
-    assert [item.unit for item in biased.ranking] == PAGES
-    # Forwards and backwards every page has the mean place 2: a tie, in unit order.
-    fair = reranker(FakeChat(first_shown_wins), n_permutations=2).rerank(QUESTION, candidates())
-    assert [item.unit for item in fair.ranking] == sorted(PAGES)
+    backwards = candidates()[::-1]
+    biased = reranker(FakeChat(first_shown_wins), n_permutations=1)
+    assert [item.unit for item in biased.rerank(QUESTION, backwards).ranking] == PAGES[::-1]
+    # Put both ways every page has the mean place 2: a tie, in the order of the fused scores ...
+    fair = reranker(FakeChat(first_shown_wins), n_permutations=2)
+    assert [item.unit for item in fair.rerank(QUESTION, backwards).ranking] == PAGES
+    # ... and where these tie too, in unit order.
+    equal = [item._replace(score=1.0) for item in candidates()]
+    assert [item.unit for item in fair.rerank(QUESTION, equal).ranking] == sorted(PAGES)
 
 
 def test_the_mean_place_decides():
-    # Shown forwards the order is 3 1 2, backwards (3 2 1) it says "1 3 2": that is page 3, page 1, page 2.
-    orders = iter(['{"order": [2, 1, 3]}', '{"order": [1, 3, 2]}'])
+    # Shown forwards, the order is 2 1 3. Shown backwards, "1 2 3" is page 3, page 2, page 1.
+    orders = iter(['{"order": [2, 1, 3]}', '{"order": [1, 2, 3]}'])
     chat = FakeChat(lambda *_: Reply(next(orders)))
     result = reranker(chat, n_permutations=2).rerank(QUESTION, candidates(PAGES[:3]))
-    # Places: first page 1 and 1, second 0 and 2, third 2 and 0: all tie, so unit order.
-    assert [item.unit for item in result.ranking] == sorted(PAGES[:3])
+    # Places: first page 1 and 2, second 0 and 1, third 2 and 0.
+    assert [item.unit for item in result.ranking] == [PAGES[1], PAGES[2], PAGES[0]]
 
 
 def test_the_best_page_of_all_bubbles_up_through_the_windows():

@@ -136,14 +136,14 @@ class Judge:
 
 
 def best_first(head: Sequence[Fused], judged: Judged) -> list[Fused]:
-    """`head` by relevance; ties by unit.
+    """`head` by relevance; ties by fused score, which judges with few grades leave much to, then by unit.
 
     What the budget did not reach comes after what was judged, in its old order. What could not be judged for
     another reason stays at its place: that its picture cannot be made says nothing against a page.
     """
     unaffordable = judged.unaffordable
     scored = [item for item in head if item.unit in judged.relevances]
-    scored.sort(key=lambda item: (*_descending(judged.relevances[item.unit]), item.unit))
+    scored.sort(key=lambda item: (*_descending(judged.relevances[item.unit]), -item.score, item.unit))
     moving = iter([*scored, *(item for item in head if item.unit in unaffordable)])
     stays = judged.failed.keys() - unaffordable
     return [item if item.unit in stays else next(moving) for item in head]

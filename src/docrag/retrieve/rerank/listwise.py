@@ -105,9 +105,9 @@ class ListwiseReranker:
     """Orders the first `n_head` units; the others follow in their old order.
 
     Windows of `window` units go from the back to the front in steps of `stride`, each put to the model
-    `n_permutations` times. Equal mean places are ordered by unit. A budget that ends leaves what the windows
-    so far have done; a window of which no call succeeds leaves the order of fusion, with a warning.
-    The prompt is ``rerank_listwise``.
+    `n_permutations` times. Equal mean places are ordered by fused score, then by unit. A budget that
+    ends leaves what the windows so far have done; a window of which no call succeeds leaves the order of
+    fusion, with a warning. The prompt is ``rerank_listwise``.
     """
 
     name = "listwise"
@@ -165,9 +165,10 @@ class ListwiseReranker:
             if end - start < 2:
                 continue
             pages = [shown[place] for place in order[start:end]]
-            outcome, n_lost = self._order_window(question, pages, calls)
+            scores = [head[place].score for place in order[start:end]]
+            outcome, n_lost = self._order_window(question, pages, scores, calls)
             if isinstance(outcome, BudgetExceeded):
-                warnings.append(f"{self.name}: {outcome}; the first {start} to {end} results are not ordered")
+                warnings.append(f"{self.name}: {outcome}; the results up to {end} keep their order")
                 break
             if isinstance(outcome, DocragError):
                 warnings.append(f"{self.name}: {outcome}; the order of fusion stays")
@@ -196,9 +197,12 @@ class ListwiseReranker:
         )
 
     def _order_window(
-        self, question: str, pages: Sequence[Shown], calls: Calls
+        self, question: str, pages: Sequence[Shown], scores: Sequence[float], calls: Calls
     ) -> tuple[list[int] | DocragError, int]:
-        """Indices of `pages`, best first by mean place over all orders, and how many replies were lost."""
+        """Indices of `pages`, best first by mean place over all orders, and how many replies were lost.
+
+        `scores` are what fusion gave them.
+        """
         seed = cache_key(str(self._seed), question, *(page.digest for page in pages))
         tries = permutations(len(pages), self._n_permutations, seed=seed)
         presented = [[pages[i] for i in put] for put in tries]
@@ -227,7 +231,7 @@ class ListwiseReranker:
         if gone is not None or not found:
             return (gone if gone is not None else errors[0]), len(errors)
         means = np.mean(found, axis=0)
-        return sorted(range(len(pages)), key=lambda i: (means[i], pages[i].unit)), len(errors)
+        return sorted(range(len(pages)), key=lambda i: (means[i], -scores[i], pages[i].unit)), len(errors)
 
     def _key(self, question: str, presented: Sequence[Shown]) -> str:
         digests = (page.digest for page in presented)
