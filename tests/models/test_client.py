@@ -17,7 +17,7 @@ from docrag.chat.messages import ImagePart, Message, assistant, system, user
 from docrag.chat.model import Limits, Request
 from docrag.errors import Cancelled, ContextOverflow, DocragError, ModelError, ModelUnavailable
 from docrag.models.client import ModelChat, cost_usd
-from docrag.models.faults import ImagesRefused, fault_of, without_keys
+from docrag.models.faults import ImagesRefused, fault_of, http_fault, without_keys
 from docrag.models.options import PriceOptions
 from docrag.models.scripted import ScriptedChatModel
 
@@ -251,6 +251,38 @@ def test_pictures_refused_by_another_package_are_left_out():
     reply = complete(TextOnly(chunks=["from text"]), user("page", PICTURE), max_tries=1)
     assert reply.text == "from text"
     assert reply.notes == ("foreign takes no pictures: 1 left out, only their text was sent",)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "is_refusal"),
+    [
+        (400, "tiny is not a multimodal model", True),
+        (400, "At most 0 image(s) may be provided in one prompt.", True),
+        (400, "Invalid content type. image_url is only supported by certain models.", True),
+        (500, "image input is not supported - hint: you may need to provide the mmproj", True),
+        (422, "messages[0]: unknown variant `image_url`, expected `text`", True),
+        (400, "'messages.0' : content must be a string", True),
+        (422, "[{'loc': ['body', 'messages', 0, 'content'], 'msg': 'Input should be a valid string'}]", True),
+        (404, "No endpoints found that support image input", True),
+        (400, "Image input modality is not enabled for models/small", True),
+        (400, "This model does not support image inputs.", True),
+        (400, "The model doesn't support vision", True),
+        (400, "cannot identify image file", False),
+        (400, "Unsupported image format: image/webp", False),
+        (400, "image format is not supported", False),
+        (400, "the image is too large: 20000 x 20000 pixels", False),
+        (500, "worker died while preprocessing an image", False),
+        (404, "The model `vision-large` does not exist", False),
+        (401, "this key does not support image models", False),
+        (503, "image workers are not allowed to start yet", False),
+    ],
+)
+def test_a_refusal_of_pictures_is_told_from_a_picture_that_is_broken(
+    status: int, message: str, is_refusal: bool
+):
+    fault = http_fault(status, message, where="m", n_images=1)
+    assert isinstance(fault, ImagesRefused) == is_refusal
+    assert not isinstance(http_fault(status, message, where="m"), ImagesRefused)
 
 
 def test_a_model_without_pictures_refuses_once_and_not_for_ever():

@@ -38,7 +38,20 @@ _OVERFLOW = re.compile(
     r"|exceeds? the (available|maximum) (context|number of tokens)",
     re.IGNORECASE,
 )
-_IMAGES = re.compile(r"image|picture|vision|multi.?modal|mmproj", re.IGNORECASE)
+_PICTURE = (
+    r"(?:image|vision|picture|multi-?modal)"
+    r"(?!s?[ _-](?:format|type|size|mime|media|encoding|resolution|file))"
+)
+_IMAGES = re.compile(
+    r"not (?:a )?multi-?modal|mmproj|at most 0 image|image_url is only|no endpoints found that support image"
+    r"|unknown variant .?image_url|(?:content|input) (?:must|should) be a (?:valid )?string|expected a string"
+    r"|missing data required for image"
+    rf"|{_PICTURE}\w*(?: \w+){{0,2}} (?:is |are )?(?:not|only|un)[ -]?(?:yet )?(?:support|enabl|allow|accept)"
+    rf"|(?:not|n't) (?:support|accept|allow|have|handle|take)\w*(?: \w+){{0,2}} {_PICTURE}",
+    re.IGNORECASE,
+)
+"""How servers say that a model takes no pictures at all; a picture that is broken is another matter."""
+
 _TOO_MANY_IMAGES = re.compile(r"at most ([1-9]\d*) image|too many images", re.IGNORECASE)
 _NO_CREDIT = re.compile(r"insufficient_quota|billing|credit balance", re.IGNORECASE)
 
@@ -57,7 +70,7 @@ def http_fault(
             f"{where}: the prompt does not fit ({said}); send fewer pages, lower their dpi, or set"
             " context_tokens to what the server has"
         )
-    if n_images and (status < 500 or status in (500, 501)) and status not in (401, 403, 404, 429):
+    if n_images and status not in RETRIED_STATUS - {500} and status not in (401, 403):
         if _TOO_MANY_IMAGES.search(detail):
             return ModelError(f"{where}: {n_images} pictures are too many ({said}); set max_images")
         if _IMAGES.search(detail):
