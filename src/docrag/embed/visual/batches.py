@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -73,4 +74,4 @@ def _shape(one: Inputs) -> tuple[Any, ...]:
 
 
 def _n_numbers(one: Inputs) -> int:
-    return sum(value.numel() for value in one.values())
+    return sum(math.prod(value.shape) for value in one.values())

@@ -103,6 +103,8 @@ def find_checkpoint(
         base = nearby if nearby.is_dir() else _locate(named, adapter.get("revision"), download)
     for place in filter(None, (folder, base)):
         check_weights(place)
+        for pickled in sorted(place.glob("*/pytorch_model.bin")):  # a part of a sentence-transformers model
+            check_weights(pickled.parent)
     family = _family(base or folder, last_token=last_token)
     commit = folder.name if folder.parent.name == "snapshots" else ""
     revision_parts = [commit or _digest_weights(folder)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from docrag.embed.visual.batches import run_batches
 from docrag.embed.visual.checkpoint import Checkpoint
 from docrag.embed.visual.device import choose_device, choose_dtype
-from docrag.embed.visual.images import fit
+from docrag.embed.visual.images import MIN_SIDE_PX, fit
 from docrag.embed.visual.options import LocalVisualOptions
 from docrag.errors import ModelError
 from docrag.optional import require
@@ -19,7 +19,12 @@ from docrag.protocols import EncoderIdentity, ImageVectors, QueryVectors, RgbIma
 
 
 class LastTokenPageEmbedder:
-    """The last hidden state of the last token of a chat prompt that holds the image or the query."""
+    """The last hidden state of the last token of a chat prompt that holds the image or the query.
+
+    What the model was trained to be told belongs into the options: DSE (Ma et al. 2024, arXiv 2406.11251)
+    ends its prompts with a token of its own, asks something of every image, and has queries with a blank
+    image; Qwen3-VL-Embedding has one instruction for what is searched and one for what searches.
+    """
 
     def __init__(self, options: LocalVisualOptions, checkpoint: Checkpoint) -> None:
         self._torch = require("torch", extra="visual", purpose="a page encoder in this process")
@@ -49,7 +54,9 @@ class LastTokenPageEmbedder:
             name=checkpoint.name,
             revision=checkpoint.revision,
             dim=len(self._forward([self._query_input("dimension")])[0]),
-            pooling=f"last-token|{options.query_instruction}",
+            pooling="|".join(
+                ("last-token", options.image_instruction, options.image_prompt, options.prompt_end)
+            ),
         )
 
     def embed_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
@@ -64,21 +71,31 @@ class LastTokenPageEmbedder:
         ]
 
     def _query_input(self, text: str) -> Mapping[str, Any]:
-        system = {"role": "system", "content": [{"type": "text", "text": self._options.query_instruction}]}
-        return self._input([system, {"role": "user", "content": [{"type": "text", "text": text}]}])
+        options = self._options
+        blank = np.full((MIN_SIDE_PX, MIN_SIDE_PX, 3), 255, np.uint8) if options.query_image else None
+        return self._input(options.query_instruction, blank, options.query_prefix + text)
 
     def _image_input(self, image: RgbImage) -> Mapping[str, Any]:
+        return self._input(self._options.image_instruction, fit(image)[0], self._options.image_prompt)
+
+    def _input(self, instruction: str, image: RgbImage | None, text: str) -> Mapping[str, Any]:
+        """Model input of a chat of one message; without an instruction, the template may have its own."""
         from PIL import Image
 
-        content = [{"type": "image", "image": Image.fromarray(fit(image)[0])}]
-        return self._input([{"role": "user", "content": content}])
-
-    def _input(self, conversation: list[dict[str, Any]]) -> Mapping[str, Any]:
-        return self._processor.apply_chat_template(
-            conversation,
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
+        content: list[Mapping[str, str]] = [{"type": "image"}] if image is not None else []
+        if text:
+            content.append({"type": "text", "text": text})
+        conversation: list[Mapping[str, Any]] = [{"role": "user", "content": content}]
+        if instruction:
+            conversation.insert(0, {"role": "system", "content": [{"type": "text", "text": instruction}]})
+        prompt: str = self._processor.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=True
+        )
+        start = self._processor.tokenizer.bos_token
+        return self._processor(
+            text=[prompt + self._options.prompt_end],
+            images=None if image is None else [Image.fromarray(image)],
+            add_special_tokens=not (start and prompt.startswith(start)),
             return_tensors="pt",
         )
 

@@ -33,7 +33,20 @@ class LocalVisualOptions(_Options):
     )
     query_instruction: str = Field(
         default="Retrieve document pages that answer the question.",
-        description="told to last-token models with every query",
+        description="told to last-token models with every query, as the system's message",
+    )
+    query_prefix: str = Field(default="", description='put before a query to a last-token model: "Query: "')
+    query_image: bool = Field(default=False, description="DSE: a blank image before the text of a query")
+    image_instruction: str = Field(
+        default="Represent the user's input.",
+        description="told to last-token models with every image; the default is Qwen3-VL-Embedding's",
+    )
+    image_prompt: str = Field(
+        default="", description='text after an image to a last-token model: "What is shown in this image?"'
+    )
+    prompt_end: str = Field(
+        default="",
+        description='what ends the prompts of last-token models after the chat: "<|endoftext|>"',
     )
     download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.embed.visual.batches import run_batches
 from docrag.embed.visual.checkpoint import Checkpoint
+from docrag.embed.visual.device import choose_device, choose_dtype
 from docrag.embed.visual.images import fit
 from docrag.embed.visual.options import LocalVisualOptions
 from docrag.errors import ModelError
@@ -17,55 +19,72 @@ from docrag.protocols import EncoderIdentity, ImageVectors, QueryVectors, RgbIma
 
 
 class SentenceImagesEmbedder:
-    """Vectors of `SentenceTransformer.encode`, of texts and images alike."""
+    """Vectors of `SentenceTransformer.encode_query` and `encode_document`, with the prompts of the model.
+
+    Queries go one by one and only images of equal size share a batch, so there is no padding, and neighbours
+    cannot change a vector beyond rounding.
+    """
 
     def __init__(self, options: LocalVisualOptions, checkpoint: Checkpoint) -> None:
         library = require(
             "sentence_transformers", extra="sentence-transformers", purpose=f"page encoder {options.model!r}"
         )
+        torch = require("torch", extra="sentence-transformers", purpose=f"page encoder {options.model!r}")
+        device = choose_device(torch, options.device)
+        self._name = checkpoint.name
         try:
             self._model: Any = library.SentenceTransformer(
                 str(checkpoint.folder),
-                device=None if options.device == "auto" else options.device,
+                device=device,
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                model_kwargs={
+                    "use_safetensors": True,
+                    "dtype": choose_dtype(torch, options.dtype, device),
+                },
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ModelError(f"page encoder {checkpoint.name} at {checkpoint.folder}: {error}") from error
         self._batch_size = options.batch_size
         self.processor = checkpoint.processor
         self.identity = EncoderIdentity(
             name=checkpoint.name,
             revision=checkpoint.revision,
-            dim=self._encode(["dimension"]).shape[1],
+            dim=self._encode("query", ["dimension"]).shape[1],
             pooling="sentence-transformers",
         )
 
     def embed_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """One vector for each query."""
-        vectors = self._encode(list(texts))
-        return [QueryVectors(v[None], (text,)) for v, text in zip(vectors, texts, strict=True)]
+        return [QueryVectors(self._encode("query", [text]), (text,)) for text in texts]
 
     def embed_images(self, images: Sequence[RgbImage]) -> list[ImageVectors]:
         """One vector for each image."""
+        inputs = [{"pixels": fit(image)[0]} for image in images]
+        found = run_batches(self._forward, inputs, batch_size=self._batch_size)
+        return [ImageVectors(vector[None], None) for vector in found]
+
+    def _forward(self, inputs: Sequence[Mapping[str, Any]]) -> list[NDArray[np.float32]]:
         from PIL import Image
 
-        vectors = self._encode([Image.fromarray(fit(image)[0]) for image in images])
-        return [ImageVectors(v[None], None) for v in vectors]
+        return list(self._encode("document", [Image.fromarray(one["pixels"]) for one in inputs]))
 
-    def _encode(self, items: list[Any]) -> NDArray[np.float32]:
+    def _encode(self, kind: Literal["query", "document"], items: list[Any]) -> NDArray[np.float32]:
+        encode = self._model.encode_query if kind == "query" else self._model.encode_document
         try:
-            vectors = self._model.encode(
+            vectors = encode(
                 items,
-                batch_size=self._batch_size,
+                batch_size=len(items),
                 normalize_embeddings=True,
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
         except (TypeError, AttributeError, ValueError) as error:
             raise ModelError(
-                f"page encoder {self._model}: cannot encode {type(items[0]).__name__} ({error}); "
+                f"page encoder {self._name}: cannot encode {type(items[0]).__name__} ({error}); "
                 "choose a model for images and text"
             ) from error
-        return np.ascontiguousarray(vectors, np.float32)
+        found = np.ascontiguousarray(vectors, np.float32)
+        if not np.isfinite(found).all():
+            raise ModelError(f"page encoder {self._name}: vectors are not finite; try dtype: float32")
+        return found

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -48,10 +49,14 @@ class VllmPageEmbedder:
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
         self._pool = ThreadPoolExecutor(options.batch_size, thread_name_prefix="vllm-pooling")
-        entry = self._find_model()
-        self._model = str(entry["id"])
         self._dim: int | None = None
-        dim = self._dim = self._embed({"input": "dimension"}).shape[1]
+        try:
+            entry = self._find_model()
+            self._model = str(entry["id"])
+            dim = self._dim = self._embed({"input": "dimension"}).shape[1]
+        except BaseException:
+            self.close()
+            raise
         prompts = "|".join((options.image_prompt, options.query_prefix, options.query_suffix))
         self.processor = f"vllm|{prompts}"
         self.identity = EncoderIdentity(
@@ -136,6 +141,11 @@ class VllmPageEmbedder:
                         raise self._error(f"{path} answered with something else than JSON") from error
                 detail = " ".join(response.text.split())[:_KEPT_DETAIL]
                 problem = f"{path}: HTTP {response.status_code} {detail}"
+                if path == "/pooling" and response.status_code == HTTPStatus.NOT_FOUND:
+                    raise self._error(
+                        f"{problem}; this one does not embed: start it with --runner pooling and a "
+                        "late-interaction checkpoint"
+                    )
                 if response.status_code not in _RETRIED_STATUS:
                     raise self._error(problem)
             if n_try < n_tries:
