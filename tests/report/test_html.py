@@ -21,6 +21,7 @@ from docrag.types import (
     Citation,
     Evidence,
     Hit,
+    Sentence,
     SourceScore,
     Trace,
     TraceStep,
@@ -172,3 +173,54 @@ def test_ranks_scores_times_and_versions_are_there():
     text = " ".join(render(make_answer()).text.split())
     for expected in ("#2 7.250", "0.5000", "search", "250.0", "docrag9.9", "2026-01-02 03:04 UTC"):
         assert expected in text
+
+
+def with_sentences(*sentences: Sentence, text: str = "x") -> Answer:
+    answer = make_answer(text)
+    second = replace(answer.citations[0], n=2, support="none", quote=f"figure {text}")
+    return replace(answer, citations=(*answer.citations, second), sentences=sentences)
+
+
+def test_sentences_link_to_their_citations():
+    page = render(with_sentences(Sentence("One.", (1,)), Sentence("Two.", (1, 2)), Sentence("Three.")))
+    references = [a for a in page.attributes("a") if a["class"].startswith("ref")]
+    assert [(a["href"], a["class"]) for a in references] == [
+        ("#c1", "ref full"),
+        ("#c1", "ref full"),
+        ("#c2", "ref none"),
+    ]
+    texts = [a["class"] for a in page.attributes("p") if a.get("class", "").startswith("text")]
+    assert texts == ["text", "text", "text uncited"]
+    assert "4.2 million" not in page.text
+
+
+def test_figures_stand_after_their_sentence_and_only_once_there_is_a_picture():
+    sentences = (Sentence("One.", (1,)), Sentence("Two.", (2,), figures=(2,)))
+    crop = Crop(b"jpeg", Box(0, 0, 600, 200), ())
+    page = render(with_sentences(*sentences), crops={1: crop, 2: crop})
+    assert len(page.attributes("figure")) == 1
+    tags = [tag for tag, _ in page.elements]
+    assert tags.index("figure") > [i for i, tag in enumerate(tags) if tag == "p"][2]
+    assert "figure x" in page.text
+    assert not render(with_sentences(*sentences), crops={1: crop}).attributes("figure")
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_markup_in_sentences_and_captions_never_runs(attack):
+    crop = Crop(b"jpeg", Box(0, 0, 600, 200), ())
+
+    def page(text: str) -> Page:
+        return render(
+            with_sentences(Sentence(f"said {text}", (2,), (2,)), text=text),
+            crops={1: crop, 2: crop},
+            facts=[("docrag", text)],
+        )
+
+    plain, attacked = page("x"), page(attack)
+    assert [tag for tag, _ in attacked.elements] == [tag for tag, _ in plain.elements]
+    assert f"said {attack}" in attacked.text
+
+
+def test_a_partial_answer_says_so():
+    assert "A partial answer" in render(replace(make_answer(), is_partial=True)).text
+    assert "A partial answer" not in render(make_answer()).text

@@ -47,6 +47,7 @@ def answer_html(
     cited = {citation.evidence_id for citation in answer.citations}
     return environment.get_template("answer.html").render(
         answer=answer,
+        by_n={citation.n: citation for citation in answer.citations},
         reason=abstention_text(answer),
         crops={n: crop_view(crop) for n, crop in crops.items()},
         missing=missing,

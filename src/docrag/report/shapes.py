@@ -127,6 +127,11 @@ def answer_values(answer: Answer, *, explain: bool = False) -> dict[str, Any]:
         "abstained": answer.abstained,
         "reason": answer.reason,
         "confidence": answer.confidence,
+        "is_partial": answer.is_partial,
+        "sentences": [
+            {"text": s.text, "citations": list(s.citations), "figures": list(s.figures)}
+            for s in answer.sentences
+        ],
         "citations": [citation_values(citation) for citation in answer.citations],
         "evidence": [
             {"id": evidence.evidence_id, **hit_values(evidence.hit), "text": evidence.text}
