@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -203,6 +203,10 @@ class Corpus(Protocol):
 
     def page(self, ref: PageRef) -> Page:
         """A page with its words, regions and chunks; KeyError when it is not in the index."""
+        ...
+
+    def read_pages(self, refs: Iterable[PageRef]) -> Mapping[PageRef, Page]:
+        """Several pages at the price of one, each once; KeyError when one is not in the index."""
         ...
 
     def chunk(self, unit: UnitRef) -> Chunk:

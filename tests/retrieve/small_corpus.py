@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,9 @@ class SmallCorpus:
     def page(self, ref: PageRef) -> Page:
         self.pages_read.append(ref)
         return self.pages[ref]
+
+    def read_pages(self, refs: Iterable[PageRef]) -> Mapping[PageRef, Page]:
+        return {ref: self.page(ref) for ref in dict.fromkeys(refs)}
 
     def chunk(self, unit: UnitRef) -> Chunk:
         return self.pages[unit.page].chunks[unit.chunk_no - 1]

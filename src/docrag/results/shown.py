@@ -159,7 +159,8 @@ class ShownSearch(SearchResult):
     @classmethod
     def of(cls, result: SearchResult, corpus: Corpus, files: PageFiles) -> ShownSearch:
         """`result` of a search in `corpus`, with the index's files at hand."""
-        hits = tuple(ShownHit.of(hit, corpus.page(hit.unit.page), files) for hit in result.hits)
+        pages = corpus.read_pages(hit.unit.page for hit in result.hits)
+        hits = tuple(ShownHit.of(hit, pages[hit.unit.page], files) for hit in result.hits)
         values: dict[str, Any] = {**_fields(result), "hits": hits}
         return cls(**values)
 

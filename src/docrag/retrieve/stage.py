@@ -16,11 +16,12 @@ from docrag.retrieve.cutoff.per_document import cap_per_document
 from docrag.retrieve.named_only import named_only
 from docrag.retrieve.padding import padded
 from docrag.retrieve.query.merge import merged
-from docrag.retrieve.query.plan import Plan, Planner, SubQuery, plan_for
+from docrag.retrieve.query.memory import PlanMemory
+from docrag.retrieve.query.plan import Plan, Planner, SubQuery
 from docrag.retrieve.rerank.checked import CheckedReranker
 from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.retrieve.snippets import best_snippet
-from docrag.types import Fused, Hit, Query, Scored, TraceStep, Usage
+from docrag.types import Fused, Hit, Page, Query, Scored, TraceStep, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class RetrievalStage:
         self._retrievers = tuple(retrievers)
         self._fusion = fusion
         self._planners = tuple(planners)
+        self._plans = PlanMemory(planners)
         self._refiners = tuple(refiners)
         self._boosts = tuple(boosts)
         self._rerank_steps = (*rerank_steps, *(CheckedReranker(reranker) for reranker in rerankers))
@@ -108,7 +110,7 @@ class RetrievalStage:
             raise UsageError(f"k is {k}, expected 1 or more")
         watch = _Watch()
         documents = self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
-        plan = plan_for(query, self._planners)
+        plan = self._plans.plan_for(query)
         if self._planners:
             watch.record("query plan", searched=[sub.text for sub in plan.queries], notes=list(plan.notes))
         rankings = self._rankings(query, plan.queries if plan.retrieve else (), watch, k=k)
@@ -157,7 +159,8 @@ class RetrievalStage:
             cuts += cut
             watch.record("cap per document", n_cut=len(cut))
         best = fused[:k] if self._page_order == "rank" else in_document_order(fused[:k])
-        hits = tuple(self._hit(query, item) for item in best)
+        pages = self._corpus.read_pages(item.unit.page for item in best)
+        hits = tuple(self._hit(query, item, pages[item.unit.page]) for item in best)
         watch.record("snippets", n_units=len(hits))
         return SearchResult(
             query,
@@ -187,9 +190,8 @@ class RetrievalStage:
             watch.record(retriever.name, n_units=len(rankings[retriever.name]), n_queries=len(lists))
         return rankings
 
-    def _hit(self, query: Query, item: Fused) -> Hit:
+    def _hit(self, query: Query, item: Fused, page: Page) -> Hit:
         unit = item.unit
-        page = self._corpus.page(unit.page)
         chunk = self._corpus.chunk(unit) if unit.chunk_no else None
         span = (chunk.start, chunk.end) if chunk is not None else (0, None)
         snippet = best_snippet(page, query.text, start=span[0], end=span[1])

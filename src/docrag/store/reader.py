@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -86,7 +86,12 @@ class IndexReader:
 
     def page(self, ref: PageRef) -> Page:
         """A page with its words, regions and chunks; KeyError when it is not in the index."""
-        return self._read(lambda snapshot: snapshot.page(ref))
+        return self.read_pages([ref])[ref]
+
+    def read_pages(self, refs: Iterable[PageRef]) -> Mapping[PageRef, Page]:
+        """Several pages at the price of one, each once; KeyError when one is not in the index."""
+        wanted = list(refs)
+        return self._read(lambda snapshot: snapshot.read_pages(wanted))
 
     def chunk(self, unit: UnitRef) -> Chunk:
         """A chunk of a page; KeyError when it is not in the index."""
