@@ -1,166 +1,281 @@
 """Cost and recall of two-stage visual search against the exact scan, over made-up pages with needles.
 
-Run with ``python eval/candidates.py [--pages 1000 3000] [--folder DIR]``. For every size, pages are written
-as segments, once whole as float16 and once compact: pooled by 4 to int8, with signs for the shortlist. Both
-are opened by memory map. Queries are asked in turn of the exact scan over whole pages, of the exact scan
-over compact pages, and of shortlist and rerank over compact pages. Recall and needle hits are against the
-exact scan over whole pages; times are medians over queries, memory is what opening and the first query add
-in a fresh process, beside loading all whole vectors.
+Run with ``python eval/candidates.py --folder DIR [--pages 1000 3000 10000 20000] [--prepare-s 280]``. Pages
+are written once to DIR (11 GB for 20,000): whole as float16, whole as int8, and compact, pooled by 4 to int8,
+with the columns of every stage. What is not written within ``--prepare-s`` is written by the next run of the
+same command. Smaller sizes are the first pages of the same data.
+
+For every size, queries are asked of all ways in turn, so that a busy machine hurts all alike; times are
+medians over queries. Recall and needle hits are against the exact scan of whole float16 pages. Memory is what
+opening and the first query add in a fresh process, beside loading all whole vectors. The fit is time =
+a + b n through the measured sizes; the sizes of ``--extrapolate`` are computed from it, not measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
 import numpy as np
 from numpy.typing import NDArray
 
 from docrag.late_interaction.fde import Fde
 from docrag.late_interaction.maxsim import MaxSim
-from docrag.late_interaction.multivectors import VectorType, encode
+from docrag.late_interaction.multivectors import MultiVectors, VectorType, encode
 from docrag.late_interaction.pooling import pool_hierarchically
 from docrag.late_interaction.view import VectorView
-from docrag.protocols import EncoderIdentity
 from docrag.retrieve.visual.candidates import Candidates, Exact, FdeCandidates, PooledCandidates
 from docrag.retrieve.visual.ranking import best_units, exact_scores
-from docrag.store.segments import Segment, Source, UnitKey
-from docrag.store.vector_space import VectorSpace
-from docrag.store.vector_store import VectorWriter, make_view, open_segments
+from docrag.retrieve.visual.table import TableCandidates
+from docrag.retrieve.visual.tokens import TokenCandidates
+from docrag.store.row_table import RowTable, TableSpec
+from docrag.store.segments import Segment, Source, UnitKey, write_segment
+from docrag.store.vector_store import make_view, open_segments
 from docrag.types import Document
 
 from structured_vectors import DIM, StructuredPages  # isort: skip
 
-SEGMENT_PAGES = 64
+BLOCK_PAGES = 1000
 POOL_FACTOR = 4
-N_CANDIDATES = 200
 K = 10
+FDE = Fde(DIM)
+KINDS: dict[str, VectorType] = {"float16": "float16", "int8": "int8", "compact": "int8"}
+
+
+class Way(NamedTuple):
+    """A way to answer: what is shortlisted by, over which pages, and which pages are scored exactly."""
+
+    shortlist: str
+    scored: str
+    n: int = 200
+
+
+WAYS = {
+    "exact float16": Way("exact", "float16"),
+    "exact int8": Way("exact", "int8"),
+    "exact compact": Way("exact", "compact"),
+    "signs, then compact": Way("signs", "compact"),
+    "pooled by 8, then compact": Way("pooled", "compact"),
+    "pooled by 8, then int8": Way("pooled", "int8"),
+    "pooled by 16, then int8": Way("pooled more", "int8"),
+    "tokens, then compact": Way("tokens", "compact"),
+    "fde flat, then compact": Way("fde", "compact"),
+}
+
+
+def stages(kernel: MaxSim) -> dict[str, Candidates]:
+    """Candidate stages over compact pages, by the names in `WAYS`."""
+    return {
+        "exact": Exact(),
+        "signs": PooledCandidates(kernel, pool_factor=1),
+        "pooled": PooledCandidates(kernel, pool_factor=2, vector_type="int8"),
+        "pooled more": PooledCandidates(kernel, pool_factor=4, vector_type="int8"),
+        "tokens": TokenCandidates(),
+        "fde": FdeCandidates(FDE),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pages", type=int, nargs="+", default=[1000, 3000])
-    parser.add_argument("--queries", type=int, default=21)
-    parser.add_argument("--folder", type=Path, help="keep segments here; default: a temporary folder")
-    parser.add_argument("--fde", action="store_true", help="also fixed dimensional encodings: slow to write")
-    parser.add_argument("--first-query", nargs=2, metavar=("DIR", "PAGES"), help=argparse.SUPPRESS)
-    parser.add_argument("--load", nargs=2, metavar=("DIR", "PAGES"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, required=True, help="pages are kept here")
+    parser.add_argument("--pages", type=int, nargs="+", default=[1000, 3000, 10_000, 20_000])
+    parser.add_argument("--extrapolate", type=int, nargs="+", default=[30_000, 100_000])
+    parser.add_argument("--queries", type=int, default=15)
+    parser.add_argument("--prepare-s", type=float, default=280)
+    parser.add_argument("--lancedb", action="store_true", help="also stages in LanceDB, built for every size")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--first-query", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.first_query:
-        print(json.dumps(first_query(Path(args.first_query[0]), int(args.first_query[1]))))
+    if args.first_query or args.load:
+        print(json.dumps((first_query if args.first_query else load_all)(args.folder, args.pages[0])))
         return
-    if args.load:
-        print(json.dumps(load_all(Path(args.load[0]), int(args.load[1]))))
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        base = args.folder or Path(temporary)
-        rows = [measure(base / str(n), n, args.queries, with_fde=args.fde) for n in args.pages]
-    print(
-        json.dumps({"load": os.getloadavg()[0], "threads": MaxSim("auto").n_threads, "sizes": rows}, indent=1)
-    )
-
-
-def measure(folder: Path, n_pages: int, n_queries: int, *, with_fde: bool) -> dict[str, Any]:
-    """One row of the table of cost against size."""
-    made = StructuredPages()
-    kernel = MaxSim("auto")
-    shortlist = PooledCandidates(kernel, pool_factor=1)
-    fde = FdeCandidates(Fde(DIM))
-    written_s = time.perf_counter()
-    write(folder, made, n_pages, [shortlist, fde] if with_fde else [shortlist])
-    written_s = time.perf_counter() - written_s
-    whole, compact = view_of(folder / "whole", n_pages), view_of(folder / "compact", n_pages)
-    queries = [made.query(n) for n in np.linspace(1, n_pages, n_queries, dtype=int)]
-    ways: dict[str, Callable[[NDArray[np.float32]], list[int]]] = {
-        "exact, whole float16": lambda q: search(kernel, whole, q, Exact()),
-        "exact, pooled int8": lambda q: search(kernel, compact, q, Exact()),
-        "signs, then pooled int8": lambda q: search(kernel, compact, q, shortlist),
+    n_written = prepare(args.folder, max(args.pages), until_s=time.monotonic() + args.prepare_s)
+    sizes = [n for n in args.pages if n <= n_written]
+    if not sizes:
+        sys.exit(f"{n_written} pages are written so far; run the same command again")
+    rows = [measure(args.folder, n, args.queries, args.ways, with_lancedb=args.lancedb) for n in sizes]
+    report = {
+        "load": os.getloadavg()[0],
+        "threads": MaxSim("auto").n_threads,
+        "sizes": rows,
+        "fit_ms": fits(rows, args.extrapolate) if len(rows) > 1 else "needs two sizes",
     }
-    if with_fde:
-        ways["fde, then pooled int8"] = lambda q: search(kernel, compact, q, fde)
+    print(json.dumps(report, indent=1))
+    if len(sizes) < len(args.pages):
+        sys.exit(f"{n_written} of {max(args.pages)} pages are written so far; run the same command again")
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def prepare(folder: Path, n_pages: int, *, until_s: float) -> int:
+    """Write blocks that are not there, two at a time; returns how many pages lie there without a gap."""
+    blocks = range(-(-n_pages // BLOCK_PAGES))
+    missing = [block for block in blocks if not (folder / "done" / str(block)).exists()]
+    if missing:
+        with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
+            for _ in pool.imap(functools.partial(write_block, folder, until_s), missing):
+                pass
+    n_done = 0
+    while (folder / "done" / str(n_done)).exists():
+        n_done += 1
+    return n_done * BLOCK_PAGES
+
+
+def write_block(folder: Path, until_s: float, block: int) -> None:
+    """Write one segment of each kind, unless it is too late to begin."""
+    import threadpoolctl
+
+    if time.monotonic() > until_s - 30:
+        return
+    with threadpoolctl.threadpool_limits(1):
+        made, kernel = StructuredPages(), MaxSim("numpy", n_threads=1)
+        pages = [made.page(block * BLOCK_PAGES + i + 1) for i in range(BLOCK_PAGES)]
+        pooled = [pool_hierarchically(page, POOL_FACTOR)[0] for page in pages]
+        units = [UnitKey(0, block * BLOCK_PAGES + i + 1, 0) for i in range(BLOCK_PAGES)]
+        for kind, vector_type in KINDS.items():
+            vectors = encode(pooled if kind == "compact" else pages, vector_type, dim=DIM)
+            columns: dict[str, NDArray[Any]] = {}
+            if kind == "compact":
+                for stage in stages(kernel).values():
+                    columns |= stage.columns(vectors)
+            target = folder / kind / "segments" / f"{block + 1:08d}-made"
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                sources = [Source("id", "none", "i")]
+                write_segment(target, Segment(sources, units, vectors, [None] * len(units), columns=columns))
+    (folder / "done").mkdir(exist_ok=True)
+    (folder / "done" / str(block)).touch()
+
+
+# ── measuring ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def view_of(index: Path, n_pages: int) -> VectorView:
+    """The first `n_pages` pages, a whole number of blocks or part of the first."""
+    document = Document("made-up.pdf", "id", n_pages, n_pages, (), 0, 0, "none")
+    segments = dict(sorted(open_segments(index).items())[: -(-n_pages // BLOCK_PAGES)])
+    return make_view(segments, [document], {"id": "i"})
+
+
+class Search:
+    """Asks all ways; segments are opened once."""
+
+    def __init__(self, folder: Path, n_pages: int, kernel: MaxSim) -> None:
+        self.kernel = kernel
+        self.views = {kind: view_of(folder / kind, n_pages) for kind in KINDS}
+        self.stages = stages(kernel)
+
+    def __call__(self, way: Way, query: NDArray[np.float32]) -> list[int]:
+        """Page numbers of the best, best first."""
+        by, view = self.views["compact"], self.views[way.scored]
+        selections = view.select(view.documents, None, "page")
+        if way.shortlist != "exact":
+            compact = by.select(by.documents, None, "page")
+            short = self.stages[way.shortlist].shortlist(query, by, compact, n=way.n)
+            parts = {part.name: part for part in view.parts}
+            selections = [one._replace(part=parts[one.part.name]) for one in short]
+        scores = exact_scores(self.kernel, query, selections)
+        return [scored.unit.page_no for scored in best_units(view, selections, scores, k=K)]
+
+
+def measure(
+    folder: Path, n_pages: int, n_queries: int, names: Sequence[str], *, with_lancedb: bool
+) -> dict[str, Any]:
+    """One row of the table of cost against size."""
+    search = Search(folder, n_pages, MaxSim("auto"))
+    ways = {name: WAYS[name] for name in WAYS if name in names}
+    built = add_lancedb(folder, n_pages, search, ways) if with_lancedb else {}
+    made = StructuredPages()
+    queries = [made.query(n) for n in np.linspace(1, n_pages, n_queries, dtype=int)]
     for way in ways.values():
-        way(queries[0])  # files come into memory, columns are opened
+        search(way, queries[0])  # files come into memory, columns are opened
     times: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, list[list[int]]] = {name: [] for name in ways}
     for query in queries:
         for name, way in ways.items():
             started_s = time.perf_counter()
-            found[name].append(way(query))
+            found[name].append(search(way, query))
             times[name].append((time.perf_counter() - started_s) * 1000)
-    truth = found["exact, whole float16"]
+    truth = found["exact float16"]
     median = {name: statistics.median(values) for name, values in times.items()}
-    opened = child("--first-query", folder / "compact", n_pages)
-    loaded = child("--load", folder / "whole", n_pages)
+    opened, loaded = child("--first-query", folder, n_pages), child("--load", folder, n_pages)
     return {
         "pages": n_pages,
-        "written_s": round(written_s, 1),
-        "median_ms": {name: round(value, 2) for name, value in median.items()},
-        "times_faster_than_exact_whole": {
-            name: round(median["exact, whole float16"] / value, 1) for name, value in median.items()
+        "queries": n_queries,
+        "median_ms": {name: round(value, 1) for name, value in median.items()},
+        "times_faster_than_exact_float16": {
+            name: round(median["exact float16"] / value, 1) for name, value in median.items()
         },
         "recall_at_10": {name: recall(truth, lists) for name, lists in found.items()},
         "needle_hit_at_5": {
             name: round(float(np.mean([t[0] in one[:5] for t, one in zip(truth, lists, strict=True)])), 3)
             for name, lists in found.items()
         },
-        "bytes_per_page": {
-            "whole float16": size(folder / "whole") // n_pages,
-            "compact with signs": size(folder / "compact", skip="fde-") // n_pages,
-        },
+        "bytes_per_page": bytes_per_page(search),
+        "lancedb": built,
         "open_and_first_query": opened,
-        "load_whole": loaded,
+        "load_whole_float16": loaded,
         "rss_share": round(opened["rss_mb"] / loaded["rss_mb"], 3),
     }
 
 
-def write(folder: Path, made: StructuredPages, n_pages: int, columns: Sequence[Candidates]) -> None:
-    """Write the same pages whole and compact, unless they are there."""
+def add_lancedb(folder: Path, n_pages: int, search: Search, ways: dict[str, Way]) -> dict[str, Any]:
+    """Build LanceDB's tables over compact pages, and add the ways that use them."""
 
-    def make_columns(segment: Segment) -> dict[str, NDArray[Any]]:
-        return {name: c for one in columns for name, c in one.columns(segment.vectors).items()}
+    def encodings(vectors: MultiVectors) -> Iterator[NDArray[np.float32]]:
+        return (FDE.encode_document(vectors.vectors(i)) for i in range(len(vectors)))
 
-    kinds: dict[str, tuple[VectorType, int]] = {"whole": ("float16", 1), "compact": ("int8", POOL_FACTOR)}
-    if folder.is_dir():
-        return
-    for name, (vector_type, factor) in kinds.items():
-        index = folder / name
-        index.mkdir(parents=True)
-        space = VectorSpace(EncoderIdentity("made-up", "1", DIM, "late"), "1", "none", vector_type, factor)
-        options = {"make_columns": make_columns} if name == "compact" else {}
-        with VectorWriter(index, space, owner="measurement", **options) as writer:
-            for start in range(1, n_pages + 1, SEGMENT_PAGES):
-                numbers = range(start, min(start + SEGMENT_PAGES, n_pages + 1))
-                vectors = [pool_hierarchically(made.page(n), factor)[0] for n in numbers]
-                units = [UnitKey(0, n, 0) for n in numbers]
-                packed = encode(vectors, vector_type, dim=DIM)
-                writer.add(Segment([Source("id", "none", "i")], units, packed, [None] * len(units)))
-            writer.compact([document(n_pages)], {"id": "i"})
+    def pooled(vectors: MultiVectors) -> Iterator[NDArray[np.float32]]:
+        return (pool_hierarchically(vectors.vectors(i), 2)[0] for i in range(len(vectors)))
 
-
-def document(n_pages: int) -> Document:
-    return Document("made-up.pdf", "id", n_pages, n_pages, (), 0, 0, "none")
+    index = folder / f"lancedb-{n_pages}"
+    segments = {part.name: part.vectors for part in search.views["compact"].parts}
+    built: dict[str, Any] = {}
+    for name, spec, rows, encode_query in (
+        ("lancedb fde", TableSpec(FDE.name, FDE.fde_dim, False, "dot"), encodings, FDE.encode_query),
+        ("lancedb multivectors", TableSpec("pooled", DIM, True, "cosine"), pooled, lambda query: query),
+    ):
+        table = RowTable(index, spec)
+        started_s = time.perf_counter()
+        table.update(segments, rows)
+        built[name] = {"s": round(time.perf_counter() - started_s, 1), "ivf": table.indexed()}
+        search.stages[name] = TableCandidates(name, table, encode_query)
+        ways[f"{name}, then compact"] = Way(name, "compact")
+    return built
 
 
-def view_of(index: Path, n_pages: int) -> VectorView:
-    return make_view(open_segments(index), [document(n_pages)], {"id": "i"})
-
-
-def search(kernel: MaxSim, view: VectorView, query: NDArray[np.float32], candidates: Candidates) -> list[int]:
-    """Page numbers of the best, best first."""
-    selections = view.select(view.documents, None, "page")
-    chosen = candidates.shortlist(query, view, selections, n=N_CANDIDATES)
-    scores = exact_scores(kernel, query, chosen)
-    return [scored.unit.page_no for scored in best_units(view, chosen, scores, k=K)]
+def fits(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+    """Milliseconds ``a + b n`` by least squares on relative errors, the largest of them, and predictions."""
+    n_pages = np.asarray([row["pages"] for row in rows], float)
+    fitted: dict[str, Any] = {}
+    for name in rows[0]["median_ms"]:
+        if not all(name in row["median_ms"] for row in rows):
+            continue
+        taken = np.asarray([row["median_ms"][name] for row in rows])
+        design = np.stack([np.ones_like(n_pages), n_pages], axis=1) / taken[:, None]
+        (a, b), *_ = np.linalg.lstsq(design, np.ones_like(taken), rcond=None)
+        fitted[name] = {
+            "a_ms": round(float(a), 2),
+            "b_us_per_page": round(float(b) * 1000, 2),
+            "largest_error": round(float(np.abs((a + b * n_pages) / taken - 1).max()), 2),
+            "extrapolated_ms": {str(n): round(float(a + b * n), 1) for n in sizes},
+        }
+    return fitted
 
 
 def recall(truth: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> float:
@@ -168,32 +283,45 @@ def recall(truth: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> fl
     return round(float(np.mean(shares)), 3)
 
 
-def size(folder: Path, *, skip: str = "none") -> int:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(skip)]
-    return sum(path.stat().st_size for path in files)
+def bytes_per_page(search: Search) -> dict[str, int]:
+    """Of every kind of vectors, and of every stage's columns."""
+    sizes: dict[str, int] = {}
+    for kind, view in search.views.items():
+        n_units = sum(len(part.vectors) for part in view.parts)
+        sizes[kind] = sum(part.vectors.codes.nbytes for part in view.parts) // n_units
+        if kind == "compact":
+            for name, stage in search.stages.items():
+                columns = [part.columns[c].nbytes for part in view.parts for c in stage.column_names]
+                if columns:
+                    sizes[f"columns of {name}"] = sum(columns) // n_units
+    return sizes
 
 
-def first_query(index: Path, n_pages: int) -> dict[str, float]:
-    """Open the compact index and answer one query, in this fresh process."""
+def first_query(folder: Path, n_pages: int) -> dict[str, float]:
+    """Open the compact index and answer one query with signs, in this fresh process."""
     kernel = MaxSim("numpy")
     query = StructuredPages().query(n_pages // 2)
     before = rss_mb()
     started_s = time.perf_counter()
-    search(kernel, view_of(index, n_pages), query, PooledCandidates(kernel, pool_factor=1))
+    view = view_of(folder / "compact", n_pages)
+    short = stages(kernel)["pooled"].shortlist(query, view, view.select(view.documents, None, "page"), n=200)
+    best_units(view, short, exact_scores(kernel, query, short), k=K)
     return {"s": round(time.perf_counter() - started_s, 3), "rss_mb": round(rss_mb() - before, 1)}
 
 
-def load_all(index: Path, n_pages: int) -> dict[str, float]:
-    """Load all whole vectors into memory and answer one query, in this fresh process."""
+def load_all(folder: Path, n_pages: int) -> dict[str, float]:
+    """Load all whole float16 vectors into memory and answer one query, in this fresh process."""
     kernel = MaxSim("numpy")
     query = StructuredPages().query(n_pages // 2)
     before = rss_mb()
     started_s = time.perf_counter()
-    view = view_of(index, n_pages)
+    view = view_of(folder / "float16", n_pages)
     loaded = [
         dataclasses.replace(part, vectors=part.vectors.take(range(len(part.vectors)))) for part in view.parts
     ]
-    search(kernel, VectorView(view.documents, loaded), query, Exact())
+    in_memory = VectorView(view.documents, loaded)
+    selections = in_memory.select(in_memory.documents, None, "page")
+    best_units(in_memory, selections, exact_scores(kernel, query, selections), k=K)
     return {"s": round(time.perf_counter() - started_s, 3), "rss_mb": round(rss_mb() - before, 1)}
 
 
@@ -203,8 +331,8 @@ def rss_mb() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def child(flag: str, index: Path, n_pages: int) -> dict[str, float]:
-    command = [sys.executable, __file__, flag, str(index), str(n_pages)]
+def child(flag: str, folder: Path, n_pages: int) -> dict[str, float]:
+    command = [sys.executable, __file__, flag, "--folder", str(folder), "--pages", str(n_pages)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
