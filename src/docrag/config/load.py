@@ -143,8 +143,8 @@ def is_masked(settings: BaseModel, path: Path) -> bool:
 
 def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str]) -> Loaded[Model]:
     """Merge `layers` upon the defaults of `model`, put secrets in from `environ`, and validate."""
-    defaults = Layer(model().model_dump())
-    values, places = merge([defaults, *layers])
+    default = model()
+    values, places = merge([Layer(default.model_dump()), *layers], whole=set(_free_mappings(default, ())))
     values = copy.deepcopy(values)  # lists are those of the layers, and secrets are put in
     settings = _validate(model, values, places)
     references = _put_in_secrets(values, settings, places, environ)
@@ -152,6 +152,16 @@ def build(model: type[Model], layers: Sequence[Layer], environ: Mapping[str, str
         settings = _validate(model, values, places)
     whole = {path: text for path, text in references.items() if _VARIABLE.fullmatch(text)}
     return Loaded(settings, {path: place for path, place in places.items() if place != DEFAULT}, whole)
+
+
+def _free_mappings(settings: BaseModel, at: Path) -> Iterator[Path]:
+    """Paths of settings whose keys are the user's own names, such as weights of retrievers."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from _free_mappings(value, (*at, name))
+        elif isinstance(value, Mapping):
+            yield (*at, name)
 
 
 def _validate(model: type[Model], values: dict[str, Any], places: Mapping[Path, str]) -> Model:

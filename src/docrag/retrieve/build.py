@@ -138,9 +138,10 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
 def _weights(
     options: WeightedSumOptions | ReciprocalRankOptions, configured: tuple[str, ...]
 ) -> Mapping[str, float]:
-    """The weights that are set; a retriever that stands alone needs none."""
-    if len(configured) == 1 and "weights" not in options.model_fields_set:
-        return {configured[0]: 1.0}
+    """The weights that are set; a retriever that stands alone needs none, and ranks count alike without."""
+    is_default = options.weights == type(options)().weights and set(options.weights) != set(configured)
+    if is_default and (len(configured) == 1 or isinstance(options, ReciprocalRankOptions)):
+        return dict.fromkeys(configured, 1.0)
     _check_names("weights", options.weights, configured)
     return options.weights
 
