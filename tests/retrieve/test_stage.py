@@ -141,7 +141,7 @@ def test_a_cut_before_fusion_takes_from_every_ranking_and_says_why():
         Cut(unit("lakes.pdf", 3), "two", 2, 0.1, reason),
     )
     assert [len(ranking) for ranking in result.rankings.values()] == [2, 2]
-    assert result.steps[2].detail == {"n_cut": 2}
+    assert result.steps[2].detail == {"by": "FixedCutoff", "n_cut": 2}
 
 
 def test_a_cut_after_fusion_takes_from_the_fused_ranking():
