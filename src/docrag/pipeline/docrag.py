@@ -120,6 +120,8 @@ class DocRAG:
     ) -> IndexReport:
         """Bring the index in line with `paths` (default: what was opened), reading only what changed.
 
+        `password` opens encrypted files, also for the pictures of their pages that answers show to models.
+
         Raises
         ------
         UsageError
@@ -167,6 +169,7 @@ class DocRAG:
                 fingerprint = self.settings.ingest.fingerprint()
                 unchanged = [f.doc for f in report.files if f.status == "unchanged" and not f.reason]
                 n_otherwise = sum(writer.fingerprint(doc) != fingerprint for doc in unchanged)
+            self._parts.use_password(password)
             self._parts.forget()
         return replace(report, n_read_otherwise=n_otherwise)
 

@@ -73,11 +73,9 @@ class Parts:
                 close()
 
     def use_password(self, password: str | None) -> None:
-        """Open encrypted files with `password` from now on, for pictures of their pages."""
+        """Open encrypted files with `password` for pictures of their pages, once the index is read anew."""
         with self._lock:
-            if password is not None and password != self._password:
-                self._password = password
-                self.forget()
+            self._password = password if password is not None else self._password
 
     @property
     def embedder(self) -> TextEmbedder | None:
