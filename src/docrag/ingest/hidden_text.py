@@ -15,7 +15,7 @@ tiny
 off_page
     Outside the sheet. Parsers drop it; the name remains.
 layer_off
-    On a layer (optional content) that is switched off. Parsers drop it; the name remains.
+    On a layer (optional content) that is switched off. PyMuPDF drops it, PDFium reads it.
 zero_width, bidi, tags
     Characters inside words that show nothing, change the direction of reading, or exist for tagging only.
 annotation
@@ -187,7 +187,7 @@ def hidden_kinds(
         if suspicion.kind == "invisible":
             if any(image.contains_point(x, y) for image in images):
                 continue  # what OCR read in a scan
-        elif suspicion.kind == "covered" or (
+        elif suspicion.kind in ("covered", "layer_off") or (
             suspicion.kind == "no_contrast"
             and any(box.contains_point(x, y) for boxes in (images, drawings) for box in boxes)
         ):

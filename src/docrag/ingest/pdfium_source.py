@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,18 @@ from numpy.typing import NDArray
 
 from docrag.errors import IngestError
 from docrag.geometry import Box, union_box
+from docrag.ingest.hidden_text import (
+    HiddenKind,
+    Suspicion,
+    covered_text,
+    hidden_kinds,
+    n_letters_of,
+    odd_characters,
+    off_page_text,
+)
 from docrag.ingest.lines import is_right_to_left
+from docrag.ingest.pdfium_hidden import hides_annotations, why_unseen
+from docrag.ingest.pdfium_marks import read_marks
 from docrag.ingest.pdfium_user_unit import may_have_user_units, user_unit
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
 from docrag.ingest.words import clean_text
@@ -29,7 +41,6 @@ _ERROR_REASONS = {
     pdfium_c.FPDF_ERR_SECURITY: Reason.ENCRYPTED,
     pdfium_c.FPDF_ERR_SUCCESS: Reason.ZERO_PAGES,  # it opened, and there is no page in it
 }
-_MAX_FORM_DEPTH = 5
 # A new block starts where the gap to the line above is wider than this share of the line height.
 _BLOCK_GAP = 0.8
 
@@ -57,6 +68,10 @@ class _DisplayTransform:
         else:
             box = Box(self._top - top, self._right - right, self._top - bottom, self._right - left)
         return box.scaled(self._unit)
+
+    def sheet(self, page: pdfium.PdfPage) -> Box:
+        """The media box where the page as displayed puts it."""
+        return self.box(*(float(v) for v in page.get_mediabox() or page.get_bbox()))
 
 
 class PdfiumSource:
@@ -138,8 +153,19 @@ class PdfiumSource:
                     f"{self._name}: page {page_no}: its size is {width_pt} x {height_pt} pt, "
                     "expected more than 0",
                 )
-            words, n_unmapped = _read_words(page, transform)
-            images, drawings = _read_marks(page, transform)
+            words, n_unmapped, suspicions, odd = _read_words(page, transform)
+            images, drawings, marks, optional = read_marks(page, transform.box, width_pt, height_pt)
+            suspicions += [*covered_text(marks, page_area=width_pt * height_pt), *optional]
+            suspicions += off_page_text(marks, transform.sheet(page))
+            hidden = hidden_kinds(
+                suspicions,
+                odd,
+                images=images,
+                drawings=drawings,
+                render=lambda clip, dpi: self.render(page_no, dpi=dpi, clip=clip),
+            )
+            if hides_annotations(page):
+                hidden = tuple(sorted((*hidden, "annotation")))
             label = clean_text(str(self._doc.get_page_label(page_no - 1) or ""))
         except IngestError:
             raise
@@ -157,6 +183,7 @@ class PdfiumSource:
             images=images,
             drawings=drawings,
             n_unmapped=n_unmapped,
+            hidden=hidden,
         )
 
     def check_images(self, page_no: int) -> None:
@@ -206,7 +233,9 @@ class PdfiumSource:
         self._doc.close()
 
 
-def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tuple[RawWord, ...], int]:
+def _read_words(
+    page: pdfium.PdfPage, transform: _DisplayTransform
+) -> tuple[tuple[RawWord, ...], int, list[Suspicion], Counter[HiddenKind]]:
     """Words from PDFium's characters; lines end where PDFium generates a line break."""
     text_page = page.get_textpage()
     words: list[RawWord] = []
@@ -217,15 +246,23 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
     chars: list[str] = []
     boxes: list[Box] = []
     size_pt, is_bold = 0.0, False
+    unseen: HiddenKind | None = None
+    suspicions: list[Suspicion] = []
+    odd: Counter[HiddenKind] = Counter()
     rect = pdfium_c.FS_RECTF()
 
     def end_word() -> None:
         nonlocal line_top
-        text = clean_text("".join(_logical_order(chars, boxes)))
+        raw = "".join(_logical_order(chars, boxes))
+        if not raw.isascii():
+            odd.update(odd_characters(raw))
+        text = clean_text(raw)
         if text and boxes:
             box = union_box(boxes).clipped(transform.width_pt, transform.height_pt)
             if box.area > 0:
                 words.append(RawWord(text, box, block_no, line_no, size_pt, is_bold))
+                if unseen is not None:
+                    suspicions.append(Suspicion(unseen, box, n_letters_of(text)))
                 line_top = box if line_top is None else union_box((line_top, box))
         chars.clear()
         boxes.clear()
@@ -265,13 +302,14 @@ def _read_words(page: pdfium.PdfPage, transform: _DisplayTransform) -> tuple[tup
         if not chars:
             size_pt = float(pdfium_c.FPDFText_GetFontSize(text_page, index))
             is_bold = _is_bold(text_page, index)
+            unseen = why_unseen(text_page, index, box)
             if line_top is None and line_above is not None and _is_apart(box, line_above):
                 block_no += 1
         chars.append(char)
         boxes.append(box)
     end_word()
     text_page.close()
-    return tuple(words), n_unmapped
+    return tuple(words), n_unmapped, suspicions, odd
 
 
 def _logical_order(chars: Sequence[str], boxes: Sequence[Box]) -> Sequence[str]:
@@ -294,70 +332,3 @@ def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:
 def _is_apart(box: Box, above: Box) -> bool:
     gap = box.y0 - above.y1
     return gap > _BLOCK_GAP * above.height or box.y1 < above.y0 or box.x0 > above.x1 or box.x1 < above.x0
-
-
-def _read_marks(
-    page: pdfium.PdfPage, transform: _DisplayTransform
-) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
-    """Boxes of images and of drawings, those inside form XObjects included."""
-    images: list[Box] = []
-    drawings: list[Box] = []
-    identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-
-    def visit(
-        parent: object,
-        count: Callable[..., Any],
-        get: Callable[..., Any],
-        matrix: tuple[float, ...],
-        depth: int,
-    ) -> None:
-        left, bottom, right, top = (ctypes.c_float() for _ in range(4))
-        for index in range(max(0, int(count(parent)))):
-            item = get(parent, index)
-            kind = int(pdfium_c.FPDFPageObj_GetType(item))
-            if kind == pdfium_c.FPDF_PAGEOBJ_FORM and depth < _MAX_FORM_DEPTH:
-                raw = pdfium_c.FS_MATRIX()
-                inner = matrix
-                if pdfium_c.FPDFPageObj_GetMatrix(item, raw):
-                    inner = _product((raw.a, raw.b, raw.c, raw.d, raw.e, raw.f), matrix)
-                visit(
-                    item, pdfium_c.FPDFFormObj_CountObjects, pdfium_c.FPDFFormObj_GetObject, inner, depth + 1
-                )
-                continue
-            if kind == pdfium_c.FPDF_PAGEOBJ_IMAGE:
-                found = images
-            elif kind in (pdfium_c.FPDF_PAGEOBJ_PATH, pdfium_c.FPDF_PAGEOBJ_SHADING):
-                found = drawings
-            else:
-                continue
-            if not pdfium_c.FPDFPageObj_GetBounds(item, left, bottom, right, top):
-                continue
-            corners = [
-                _apply(matrix, x, y) for x in (left.value, right.value) for y in (bottom.value, top.value)
-            ]
-            xs, ys = [x for x, _ in corners], [y for _, y in corners]
-            box = transform.box(min(xs), min(ys), max(xs), max(ys))
-            if box.x1 > 0 and box.y1 > 0 and box.x0 < transform.width_pt and box.y0 < transform.height_pt:
-                found.append(box.clipped(transform.width_pt, transform.height_pt))
-
-    visit(page, pdfium_c.FPDFPage_CountObjects, pdfium_c.FPDFPage_GetObject, identity, 0)
-    return tuple(images), tuple(drawings)
-
-
-def _product(first: tuple[float, ...], then: tuple[float, ...]) -> tuple[float, ...]:
-    """The matrix that applies `first` and `then` in this order."""
-    a, b, c, d, e, f = first
-    a2, b2, c2, d2, e2, f2 = then
-    return (
-        a * a2 + b * c2,
-        a * b2 + b * d2,
-        c * a2 + d * c2,
-        c * b2 + d * d2,
-        e * a2 + f * c2 + e2,
-        e * b2 + f * d2 + f2,
-    )
-
-
-def _apply(matrix: tuple[float, ...], x: float, y: float) -> tuple[float, float]:
-    a, b, c, d, e, f = matrix
-    return x * a + y * c + e, x * b + y * d + f
