@@ -25,6 +25,7 @@ from docrag.answer.parts import AnswerParts
 from docrag.answer.reply import CitedReply, CitedSentence
 from docrag.answer.run import Run
 from docrag.answer.search import search_for
+from docrag.answer.visible_text import visible_text
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.fence import fenced
 from docrag.chat.messages import Message, system
@@ -110,8 +111,8 @@ class SeekerInspectorAgent:
 
     def _issue(self, run: Run, hits: Sequence[Hit]) -> list[Evidence]:
         """Give every candidate its id at once, so that a page keeps it whichever round shows it first."""
-        corpus = self._parts.corpus
-        return [run.ledger.issue(hit, corpus.page(hit.unit.page).text[:EVIDENCE_CHARS]) for hit in hits]
+        pages = [(hit, self._parts.corpus.page(hit.unit.page)) for hit in hits]
+        return [run.ledger.issue(hit, visible_text(page).text[:EVIDENCE_CHARS]) for hit, page in pages]
 
     # ── rounds ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ from docrag.agents.tools.tool import ToolRefused
 from docrag.answer.context import EVIDENCE_CHARS, Viewer
 from docrag.answer.gather import Search
 from docrag.answer.run import Run
-from docrag.answer.visible_text import without_disguise
+from docrag.answer.visible_text import visible_text, without_disguise
 from docrag.chat.fence import fenced
 from docrag.chat.messages import Part
 from docrag.geometry import Box
@@ -17,6 +17,7 @@ from docrag.types import Evidence, Hit, Page, Query, Region, Scope, UnitRef
 
 GRID = 1_000
 """Boxes are told to models in thousandths of the page's width and height, as vision models are trained on."""
+SNIPPET_CHARS = 300
 
 
 class Desk:
@@ -43,7 +44,8 @@ class Desk:
 
     def _issue(self, hit: Hit) -> Evidence:
         page = replace(hit, unit=hit.unit.as_page)
-        return self._run.ledger.issue(page, self._corpus.page(page.unit.page).text[:EVIDENCE_CHARS])
+        shown = visible_text(self._corpus.page(page.unit.page)).text
+        return self._run.ledger.issue(page, shown[:EVIDENCE_CHARS])
 
     def evidence(self, evidence_id: str, *, offset: int = 0) -> Evidence:
         """Return issued evidence, or the page `offset` pages after it; raises `ToolRefused`."""
@@ -62,6 +64,12 @@ class Desk:
             )
         near = Hit(UnitRef(unit.doc, page_no, 0, unit.doc_id), labels[page_no], 0.0, {}, "")
         return self._issue(near)
+
+    def snippet(self, evidence: Evidence) -> str:
+        """Return what the search quotes of a page, or where readers do not see that, how the page begins."""
+        seen = " ".join(visible_text(self.page(evidence)).text.split())
+        quoted = " ".join(evidence.hit.snippet.split())
+        return quoted if quoted and quoted.strip("… ") in seen else seen[:SNIPPET_CHARS]
 
     def page(self, evidence: Evidence) -> Page:
         """Return the page of evidence."""

@@ -9,8 +9,6 @@ from pydantic import Field
 from docrag.agents.tools.desk import Desk, place_of
 from docrag.agents.tools.tool import Observation, ToolArguments
 
-_SNIPPET_CHARS = 300
-
 
 class SearchArguments(ToolArguments):
     """What to look for."""
@@ -40,7 +38,5 @@ class SearchTool:
         if not found:
             return Observation(("Nothing was found. Search with other words.",), "nothing found")
         ids = ", ".join(e.evidence_id for e in found)
-        shown = [
-            self._desk.fenced(e.hit.snippet or e.text[:_SNIPPET_CHARS], label=place_of(e)) for e in found
-        ]
+        shown = [self._desk.fenced(self._desk.snippet(e), label=place_of(e)) for e in found]
         return Observation((f"Found, best first: {ids}", *shown), ids)
