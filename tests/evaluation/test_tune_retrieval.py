@@ -300,6 +300,14 @@ def test_the_start_is_the_configuration_itself():
     assert all(grid.start in moves for moves in grid.moves(grid.start))
 
 
+def test_reciprocal_ranks_start_even_where_no_weights_are_set():
+    options = {"retrievers": ["bm25", "visual"], "fusion": {"kind": "reciprocal-rank"}}
+    grid = space("bm25", "visual", base=RetrievalOptions.model_validate(options))
+    assert grid.start.shares == (0.5, 0.5)
+    (_, one_tenth, *_) = [s for s in grid.moves(grid.start)[0] if s.fusion == "zscore"][1:]
+    assert grid.options(one_tenth).fusion == WeightedSumOptions(weights={"bm25": 0.1, "visual": 0.9})
+
+
 def test_a_retriever_that_finds_nothing_gets_no_share():
     grid = space("bm25", "dense", active=["bm25"])
     assert {len(moves) for moves in grid.moves(grid.start)} == {5, 4}  # boosts alone

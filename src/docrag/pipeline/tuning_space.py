@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from docrag.retrieve.build import weights_of
 from docrag.retrieve.cutoff.options import (
     AdaptiveOptions,
     CutoffOptions,
@@ -183,7 +184,7 @@ def cutoffs(scores: Sequence[float], *, n_shown: int) -> list[CutoffOptions]:
 
 
 def _fusion_of(options: FusionOptions, names: Sequence[str]) -> tuple[str, tuple[float, ...]]:
-    """Fusion and shares that `options` stand for; a retriever that stands alone needs no weight."""
+    """Fusion and shares that `options` stand for."""
     match options:
         case WeightedSumOptions():
             fusion: str = options.normalise
@@ -191,8 +192,9 @@ def _fusion_of(options: FusionOptions, names: Sequence[str]) -> tuple[str, tuple
             fusion = RECIPROCAL_RANK
         case _:
             return AS_CONFIGURED, ()
-    weights = [options.weights.get(name, 0.0) if len(names) > 1 else 1.0 for name in names]
-    return fusion, tuple(round(weight / sum(weights), _SHARE_DIGITS) for weight in weights)
+    weights = weights_of(options, tuple(names))
+    total = sum(weights.values())
+    return fusion, tuple(round(weights[name] / total, _SHARE_DIGITS) for name in names)
 
 
 def _even(names: Sequence[str], active: Sequence[int]) -> tuple[float, ...]:

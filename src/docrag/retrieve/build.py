@@ -114,13 +114,13 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
     match options:
         case WeightedSumOptions():
             return WeightedSum(
-                _weights(options, configured),
+                weights_of(options, configured),
                 normalise=_NORMALISERS[options.normalise],
                 statistics=options.statistics,
                 top_k=options.top_k,
             )
         case ReciprocalRankOptions():
-            return ReciprocalRank(_weights(options, configured), c=options.c)
+            return ReciprocalRank(weights_of(options, configured), c=options.c)
         case UnionOptions():
             order = options.order or configured
             _check_names("order", order, configured)
@@ -135,10 +135,13 @@ def build_fusion(options: FusionOptions, *, configured: tuple[str, ...]) -> Fusi
             )
 
 
-def _weights(
+def weights_of(
     options: WeightedSumOptions | ReciprocalRankOptions, configured: tuple[str, ...]
 ) -> Mapping[str, float]:
-    """The weights that are set; a retriever that stands alone needs none, and ranks count alike without."""
+    """The weights that are set; a retriever that stands alone needs none, and ranks count alike without.
+
+    Raises `docrag.errors.ConfigError` when they are not those of the configured retrievers.
+    """
     is_default = options.weights == type(options)().weights and set(options.weights) != set(configured)
     if is_default and (len(configured) == 1 or isinstance(options, ReciprocalRankOptions)):
         return dict.fromkeys(configured, 1.0)
