@@ -149,3 +149,9 @@ def test_a_checkpoint_says_its_rule(tmp_path: Path):
     expected = SplitImageTokens(longest_edge_px=1536, tile_px=384, tokens_per_tile=64)
     assert rule_of_folder(tmp_path) == expected
     assert rule_of_processor({"image_processor_type": "SiglipImageProcessor"}) is None
+
+
+def test_nothing_is_scaled_beyond_what_the_processor_takes():
+    huge = SplitImageTokens(longest_edge_px=8192, tile_px=512, tokens_per_tile=64)
+    assert split_grid(8000, 4000, huge) == (8, 4)  # 4096 x 2048
+    assert split_grid(4000, 8000, huge) == (4, 8)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from tests.models.fault_server import Exchange, FaultServer, chunk, say, whole
 
 from docrag.chat.messages import ImagePart, assistant, system, user
 from docrag.chat.model import Request
 from docrag.errors import Cancelled, ConfigError, ContextOverflow, ModelError, ModelUnavailable
+from docrag.models.build import build_chat
 from docrag.models.faults import retry_after_s
 from docrag.models.openai_compatible import OpenAiCompatibleChatModel
 from docrag.models.options import OpenAiCompatibleOptions
@@ -513,3 +514,57 @@ def test_calls_of_several_threads_do_not_mix(make_chat: Make, server: FaultServe
     for thread in threads:
         thread.join()
     assert found == {i: f"number {i}" for i in range(16)}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "n_requests"),
+    [
+        ({"message": "engine died", "code": 500}, ModelUnavailable, 3),
+        ({"message": "maximum context length is 4096", "code": 400}, ContextOverflow, 1),
+    ],
+)
+def test_an_error_inside_a_stream_is_an_error(
+    make_chat: Make, server: FaultServer, error: Any, kind: type[ModelError], n_requests: int
+):
+    def failing(exchange: Exchange) -> None:
+        exchange.open_stream()
+        exchange.event(chunk({"content": "Reve"}))
+        exchange.event({"error": error})
+
+    server.reset(failing)
+    with pytest.raises(kind, match=error["message"]):
+        make_chat().complete([user("?")], Request())
+    assert len(server.bodies) == n_requests
+
+
+def test_a_reply_of_another_form_is_named(make_chat: Make, server: FaultServer):
+    server.reset(lambda exchange: exchange.send(200, {"choices": "none"}))
+    with pytest.raises(ModelError, match="not a reply of this interface: choices is a str"):
+        make_chat().complete([user("?")], Request())
+    assert len(server.bodies) == 1
+
+
+def test_stop_words_and_standard_blocks_are_sent(make_chat: Make, server: FaultServer):
+    picture = {"type": "image", "base64": "eA==", "mime_type": "image/png"}
+    make_chat().model.invoke([HumanMessage(["a", picture])], stop=["END"])
+    (body,) = server.requests
+    assert body["stop"] == ["END"]
+    assert body["messages"][0]["content"] == [
+        {"type": "text", "text": "a"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}},
+    ]
+
+
+def test_messages_of_other_kinds_are_refused(make_chat: Make, server: FaultServer):
+    with pytest.raises(ModelError, match="a message of type tool cannot be sent"):
+        make_chat().model.invoke([ToolMessage("x", tool_call_id="1")])
+    assert server.bodies == []
+
+
+def test_the_whole_way_from_options_to_a_reply(server: FaultServer):
+    options = OpenAiCompatibleOptions(model="tiny", base_url=server.url, max_output_tokens=77)
+    chat = build_chat(options)
+    assert chat.complete([user("?")], Request()).text == "fine"
+    assert server.requests[0]["max_tokens"] == 77
+    assert chat.name == "tiny"
+    chat.close()  # type: ignore[attr-defined]

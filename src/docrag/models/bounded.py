@@ -11,7 +11,6 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import PrivateAttr
 
 from docrag.models.call import Call
 
@@ -25,8 +24,6 @@ class BoundedChatModel(BaseChatModel):
     carries ``finish_reason``, and what else is known, in its ``response_metadata``.
     """
 
-    _is_closed: bool = PrivateAttr(default=False)
-
     @abstractmethod
     def stream_call(
         self, messages: list[BaseMessage], call: Call, stop: list[str] | None
@@ -34,8 +31,7 @@ class BoundedChatModel(BaseChatModel):
         """Yield the pieces of one reply; the last one has ``chunk_position="last"``."""
 
     def close(self) -> None:
-        """Let go of connections and memory; the model is not used again."""
-        self._is_closed = True
+        """Let go of connections and memory, where there are any; the model is not used again."""
 
     def _stream(
         self,

@@ -71,7 +71,6 @@ class TransformersChatModel(BoundedChatModel):
 
     def close(self) -> None:
         """Let go of the weights."""
-        super().close()
         with self._lock:
             self._model = self._processor = None
 
