@@ -275,11 +275,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question or search, the unit to rank, and the scope to look in."""
+    """A question or search, the unit to rank, and the scope to look in.
+
+    A literal one is searched for as it stands: no model routes, splits or rewords it.
+    """
 
     text: str
     unit: Unit = "page"
     scope: Scope = Scope()
+    is_literal: bool = False
 
 
 class Scored(NamedTuple):

@@ -22,6 +22,7 @@ from docrag.retrieve.query.build import build_planners
 from docrag.retrieve.query.decompose import Decomposer
 from docrag.retrieve.query.ensemble import INSTRUCTIONS, QueryEnsemble
 from docrag.retrieve.query.gate import RetrievalGate
+from docrag.retrieve.query.memory import N_PLANS, PlanMemory
 from docrag.retrieve.query.merge import merged
 from docrag.retrieve.query.options import QueryOptions
 from docrag.retrieve.query.plan import Plan, Planner, SubQuery, plan_for
@@ -353,6 +354,45 @@ def test_a_closed_gate_asks_no_retriever_and_finds_nothing():
     assert (result.hits, bm25.queries) == ((), [])
     assert result.plan is not None
     assert not result.plan.retrieve
+
+
+def test_a_question_is_planned_once_and_paid_once():
+    chat = Says({"several": True, "sub_questions": ["x?"]})
+    searched = stage([Recorder("bm25")], splitter(chat))
+    first, second = (searched.search(QUESTION, k=k) for k in (3, 5))
+    assert len(chat.asked) == 1
+    assert (first.usage.n_model_calls, second.usage.n_model_calls) == (1, 0)
+    assert first.plan is not None
+    assert second.plan is not None
+    assert first.plan.queries == second.plan.queries
+
+
+def test_a_literal_query_is_searched_for_as_it_stands():
+    chat = Says()
+    result = stage([Recorder("bm25")], splitter(chat)).search(Query("exact words", is_literal=True), k=3)
+    assert chat.asked == []
+    assert result.plan is not None
+    assert [sub.text for sub in result.plan.queries] == ["exact words"]
+
+
+def test_a_plan_that_failed_is_not_remembered():
+    chat = Says(DOWN, {"several": True, "sub_questions": ["x?"]})
+    searched = stage([Recorder("bm25")], splitter(chat))
+    assert searched.search(QUESTION, k=3).warnings
+    again = searched.search(QUESTION, k=3)
+    assert again.plan is not None
+    assert len(again.plan.queries) == 2
+
+
+def test_only_so_many_plans_are_remembered():
+    chat = Says(*[{"several": False, "sub_questions": []}] * 200)
+    memory = PlanMemory([splitter(chat)])
+    for n in range(N_PLANS + 1):
+        memory.plan_for(Query(f"question {n}"))
+    memory.plan_for(Query("question 1"))
+    assert len(chat.asked) == N_PLANS + 1
+    memory.plan_for(Query("question 0"))
+    assert len(chat.asked) == N_PLANS + 2
 
 
 def test_a_failed_planner_is_a_warning_of_the_search():

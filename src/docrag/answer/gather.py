@@ -113,7 +113,7 @@ class Gatherer:
             question,
             views,
             weights,
-            look_up=lambda text: self._retrieve(text, scope, LOOK_UP_PAGES),
+            look_up=lambda text: self._look_up(text, scope),
             all_pages=lambda: self._all_pages(views, scope),
         )
         candidates = [c for finder in FINDERS for c in finder(task)] if question.content else []
@@ -129,8 +129,15 @@ class Gatherer:
             tuple(self._usage),
         )
 
+    def _look_up(self, text: str, scope: Scope) -> list[PageView]:
+        """Search for words that a finder made; they are no question that a model should reword."""
+        return self._views_of(Query(text, scope=scope, is_literal=True), LOOK_UP_PAGES)
+
     def _retrieve(self, text: str, scope: Scope, k: int) -> list[PageView]:
-        found = self._search(Query(text, unit="page", scope=scope), k=k)
+        return self._views_of(Query(text, scope=scope), k)
+
+    def _views_of(self, query: Query, k: int) -> list[PageView]:
+        found = self._search(query, k=k)
         self._warnings |= dict.fromkeys(found.warnings)
         self._usage.append(found.usage)
         return [self._view(hit, rank) for rank, hit in enumerate(found.hits, 1)]

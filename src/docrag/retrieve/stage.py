@@ -15,8 +15,8 @@ from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.per_document import cap_per_document
 from docrag.retrieve.named_only import named_only
 from docrag.retrieve.padding import padded
-from docrag.retrieve.query.merge import merged
 from docrag.retrieve.query.memory import PlanMemory
+from docrag.retrieve.query.merge import merged
 from docrag.retrieve.query.plan import Plan, Planner, SubQuery
 from docrag.retrieve.rerank.checked import CheckedReranker
 from docrag.retrieve.rerank.reranked import RerankStep
