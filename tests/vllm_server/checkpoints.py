@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from tests.visual.tiny_checkpoints import idefics_processor_parts, seeded
+from tests.visual.tiny_checkpoints import (
+    idefics_processor_parts,
+    qwen3_config,
+    qwen3_processor,
+    seeded,
+)
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}: "
@@ -81,7 +87,37 @@ def save_chat(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-MAKERS = {"chat": save_chat}
+def save_page_encoder(folder: Path) -> None:
+    """A ColQwen3 as colpali-engine saves it, which vLLM and colpali-engine both load.
+
+    The chat template makes of one image and one text the prompt of colpali-engine's processor.
+    """
+    import torch
+    from transformers import Qwen3VLModel, Qwen3VLProcessor
+
+    class ColQwen3(Qwen3VLModel):
+        """Weights and configuration of colpali-engine's class, which is not installed beside vLLM."""
+
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.custom_text_proj = torch.nn.Linear(config.text_config.hidden_size, 320)
+            self.post_init()
+
+    config = qwen3_config(width=128, n_heads=2, n_key_value_heads=1)
+    config.dim = 320  # vLLM looks for it here, and then reads no bias of the projection
+    model = seeded(ColQwen3, config)
+    torch.nn.init.zeros_(model.custom_text_proj.bias)
+    model.save_pretrained(folder)
+    template = (
+        "{% for message in messages %}{% for part in message.content %}"
+        "{% if part.type == 'text' %}{{ part.text }}<|im_end|><|endoftext|>"
+        "{% else %}<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
+    qwen3_processor(Qwen3VLProcessor, chat_template=template).save_pretrained(folder)
+
+
+MAKERS = {"chat": save_chat, "page-encoder": save_page_encoder}
 
 if __name__ == "__main__":
     MAKERS[sys.argv[1]](Path(sys.argv[2]))

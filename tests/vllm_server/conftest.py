@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from tests.vllm_server.server import VllmServer, make_checkpoint, serve
+from tests.vllm_server.server import VllmServer, run_module, serve
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def _served(python: str, name: str, factory: pytest.TempPathFactory, *arguments:
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DOCRAG_TEST_SOCKETS", "loopback")
-            make_checkpoint(python, name, folder)
+            run_module(python, "tests.vllm_server.checkpoints", name, str(folder))
             server = stack.enter_context(serve(python, folder, *arguments))
         yield server
 
@@ -41,4 +41,13 @@ def _served(python: str, name: str, factory: pytest.TempPathFactory, *arguments:
 def vllm_chat_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
     """A tiny vision-language model (Idefics 3) behind ``/v1/chat/completions``; what it says is noise."""
     with _served(vllm_python, "chat", tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def vllm_page_encoder_server(
+    vllm_python: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VllmServer]:
+    """A tiny ColQwen3 behind ``/pooling``; its checkpoint is one that colpali-engine loads too."""
+    with _served(vllm_python, "page-encoder", tmp_path_factory, "--runner", "pooling") as server:
         yield server

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[2]
+_SITE = Path(__file__).parent / "site"
 START_TIMEOUT_S = 300.0
 """Starting takes about 30 s on two idle cores, nearly all of it imports."""
 
@@ -23,24 +24,26 @@ STOP_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class VllmServer:
-    """Where a server answers: `base_url` ends in ``/v1``; `model` is the name that it serves."""
+    """Where a server answers: `base_url` ends in ``/v1``; `model` is the name of what is in `checkpoint`."""
 
     base_url: str
     model: str
+    checkpoint: Path
     log: Path
 
 
-def make_checkpoint(python: str, name: str, folder: Path) -> None:
-    """Let vLLM's interpreter save the checkpoint `name` of ``checkpoints.py``."""
+def run_module(python: str, module: str, *arguments: str) -> None:
+    """Run a module of the tests with vLLM's interpreter, such as one that saves a checkpoint."""
     done = subprocess.run(
-        [python, "-W", "ignore", "-m", "tests.vllm_server.checkpoints", name, str(folder)],
+        [python, "-W", "ignore", "-m", module, *arguments],
         cwd=ROOT,
+        env=_environment(),
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
     )
     if done.returncode:
-        raise RuntimeError(f"{python} could not make the checkpoint {name!r}:\n{done.stderr[-3000:]}")
+        raise RuntimeError(f"{python} -m {module} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
 
 
 @contextmanager
@@ -58,23 +61,27 @@ def serve(python: str, folder: Path, *arguments: str) -> Iterator[VllmServer]:
         "--host", "127.0.0.1", "--port", str(port),
         "--dtype", "float32", "--max-model-len", "4096", "--enforce-eager", *arguments,
     ]  # fmt: skip
-    environment = os.environ | {
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait_until_healthy(process, f"http://127.0.0.1:{port}/health", command, log)
+            yield VllmServer(f"http://127.0.0.1:{port}/v1", "tiny", folder, log)
+        finally:
+            _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {
         "DO_NOT_TRACK": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(_SITE),
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; the default is a share of the machine's memory
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_HOST_IP": "127.0.0.1",
         "VLLM_NO_USAGE_STATS": "1",
-        "OMP_NUM_THREADS": "1",
     }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            _wait_until_healthy(process, f"http://127.0.0.1:{port}/health", command, log)
-            yield VllmServer(f"http://127.0.0.1:{port}/v1", "tiny", log)
-        finally:
-            _stop(process)
 
 
 def _free_port() -> int:

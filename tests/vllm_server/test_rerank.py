@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.retrieve.small_corpus import unit
 from tests.visual.tiny_checkpoints import declare_torchvision_operators
-from tests.vllm_server.server import ROOT, START_TIMEOUT_S, VllmServer, serve
+from tests.vllm_server.server import VllmServer, run_module, serve
 
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.options import VllmScoreOptions
@@ -27,8 +26,7 @@ PAGES = [Shown(unit("a.pdf", n), text) for n, text in enumerate(TEXTS, 1)]
 @pytest.fixture(scope="module")
 def folder(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rerank") / "tiny"
-    command = [vllm_python, "-W", "ignore", "-m", "tests.vllm_server.rerankers", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=START_TIMEOUT_S)
+    run_module(vllm_python, "tests.vllm_server.rerankers", str(folder))
     return folder
 
 
