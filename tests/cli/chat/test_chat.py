@@ -10,9 +10,11 @@ import re
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,81 @@ def test_a_conversation_at_a_terminal(tmp_path: Path):
         terminal.wait_for(r"docrag chat --session \S+")
         assert terminal.process.wait(timeout=20) == 0
     assert (folder / ".docrag" / "chats" / "typed").read_text().count(REVENUE) == 1
+
+
+# ── an answer that takes too long ────────────────────────────────────────────────────────────────────────
+
+
+class SlowModel:
+    """A chat endpoint that begins its first reply and never ends it; later replies are whole."""
+
+    def __init__(self, reply: str) -> None:
+        self.n_calls = 0
+        self.left = threading.Event()
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                model.n_calls += 1
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.end_headers()
+                if model.n_calls == 1:
+                    self._send('{"answerable": true, "sentences": [{"text": "Revenue was about ')
+                    try:
+                        while True:  # until the other side hangs up
+                            self.wfile.write(b": wait\n\n")
+                            self.wfile.flush()
+                            time.sleep(0.05)
+                    except OSError:
+                        model.left.set()
+                        return
+                self._send(reply)
+                self.wfile.write(b"data: [DONE]\n\n")
+
+            def _send(self, text: str) -> None:
+                chunk = {"choices": [{"index": 0, "delta": {"content": text}}]}
+                self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+                self.wfile.flush()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def slow_model() -> Iterator[SlowModel]:
+    quote = {"id": "E1", "quote": "Revenue in 2023 was 4.2 million euros"}
+    sentence = {"text": "Revenue was 4.2 million euros.", "citations": [quote]}
+    model = SlowModel(json.dumps({"answerable": True, "sentences": [sentence]}))
+    yield model
+    model.server.shutdown()
+    model.server.server_close()
+
+
+@pytest.mark.loopback
+def test_ctrl_c_stops_an_answer_and_not_the_conversation(slow_model: SlowModel, tmp_path: Path):
+    folder = write_reports(tmp_path / "reports")
+    model = ["kind=openai", f"base_url={slow_model.url}", "model=slow"]
+    options = [*FAST, "--set", "answer.kind=single-pass", "--set", "answer.context.modality=text"]
+    for setting in model:
+        options += ["--set", f"models.default.{setting}"]
+    with at_terminal("chat", str(folder), *options, folder=tmp_path) as terminal:
+        terminal.wait_for(r"looking at all documents.*> ")
+        terminal.type(f"{REVENUE}\n")
+        terminal.wait_for("Revenue was")  # its first words are streamed
+        terminal.type("\x03")
+        terminal.wait_for(r"stopped.*> ")
+        assert slow_model.left.wait(20), "the request goes on after Ctrl-C"
+        terminal.type("/history\n")
+        assert "nothing was asked yet" in terminal.wait_for(r"asked yet.*> ")
+        terminal.type(f"{REVENUE}\n")
+        answer = terminal.wait_for(r"Looked at.*> ")
+        assert answer.count("Revenue was 4.2 million euros.") == 1  # streamed, and not printed again
+        assert "[1] report.pdf, page 1" in answer
+        terminal.type("/quit\n")
+        assert terminal.process.wait(timeout=20) == 0
