@@ -15,6 +15,7 @@ from docrag.embed.build import build_text_embedder
 from docrag.errors import ConfigError
 from docrag.pipeline.answerers import build_model_answerer
 from docrag.pipeline.custom import CustomOptions, CustomParts, make_custom
+from docrag.pipeline.marker import marker_of
 from docrag.pipeline.settings import Settings
 from docrag.protocols import Answerer, PagePictures, TextEmbedder
 from docrag.retrieve.build import build_retrieval_stage
@@ -66,7 +67,14 @@ def build_retrieval(
         planners=build_planners(settings.retrieval.query, chats=chats, prompts=prompts),
         rerank_steps=build_rerankers(
             settings.retrieval.rerank,
-            RerankParts(corpus, chats, pictures, prompts, loaded if loaded is not None else LoadedModels()),
+            RerankParts(
+                corpus,
+                chats,
+                pictures,
+                prompts,
+                loaded if loaded is not None else LoadedModels(),
+                marker_of(corpus),
+            ),
         ),
         more_retrievers=[
             make_custom(options, corpus, setting=f"custom.retrievers[{i}]", method="retrieve")
@@ -113,7 +121,7 @@ def build_answerer(
         models = chats()
     except ConfigError as error:
         raise ConfigError(f"answer.kind is {settings.answer.kind}, which needs a model: {error}") from error
-    runs = RunParts(models, prompts if prompts is not None else Prompts(), settings.budget)
+    runs = RunParts(models, prompts if prompts is not None else Prompts(), settings.budget, marker_of(corpus))
     parts = AnswerParts(corpus, stage.search, runs, pictures, unfinished)
     return build_model_answerer(settings.answer, parts, branch_searches=branch_searches)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.model import Chat, Chats
 from docrag.chat.prompts import Prompts
 from docrag.errors import ConfigError
@@ -40,7 +41,8 @@ class RerankParts:
     """What rerankers are made from.
 
     `chats` makes the chat models and is called only when a step needs one. Without it none asks a model;
-    without `pictures` none looks. Models in `loaded` are not loaded again.
+    without `pictures` none looks. Models in `loaded` are not loaded again. `make_marker` makes what fences
+    document text in prompts.
     """
 
     corpus: Corpus
@@ -48,6 +50,7 @@ class RerankParts:
     pictures: PagePictures | None = None
     prompts: Prompts = field(default_factory=Prompts)
     loaded: LoadedModels = field(default_factory=LoadedModels)
+    make_marker: MakeMarker = random_marker
 
 
 def build_rerankers(options: RerankOptions, parts: RerankParts) -> list[RerankStep]:
@@ -84,6 +87,7 @@ def _step(step: StepOptions, parts: RerankParts, cache: Cache) -> RerankStep:
                 seed=step.seed,
                 n_parallel=step.n_parallel,
                 timeout_s=step.timeout_s,
+                make_marker=parts.make_marker,
             )
         case ConsistencyOptions():
             chat = _chat(step, parts, n_pictures=step.n_head)
@@ -95,6 +99,7 @@ def _step(step: StepOptions, parts: RerankParts, cache: Cache) -> RerankStep:
                 make_calls=_make_calls(step),
                 n_head=step.n_head,
                 timeout_s=step.timeout_s,
+                make_marker=parts.make_marker,
             )
         case RelevanceFilterOptions():
             judge = _judge(step.judge, parts, cache)
@@ -109,7 +114,11 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
         case PointwiseOptions():
             chat = _chat(options, parts, n_pictures=1)
             scorer = PointwiseScorer(
-                chat, parts.prompts, n_parallel=options.n_parallel, timeout_s=options.timeout_s
+                chat,
+                parts.prompts,
+                n_parallel=options.n_parallel,
+                timeout_s=options.timeout_s,
+                make_marker=parts.make_marker,
             )
         case YesNoModelOptions():
             scorer = _yes_no_model(options, parts.loaded)
