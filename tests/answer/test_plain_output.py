@@ -85,3 +85,8 @@ def test_cleaning_twice_changes_nothing_and_no_tag_stays(text):
     once = plain_output(text)
     assert plain_output(once.text).text == once.text
     assert not re.search(r"<[a-z][^<>]*>", once.text)
+
+
+def test_a_tag_that_holds_another_bracket_does_not_open():
+    text = plain_output("See <img src=x onerror=go() << there >.").text
+    assert text == "See < img src=x onerror=go() << there >."

@@ -23,6 +23,7 @@ _AUTOLINK = re.compile(r"<(?:[a-z][a-z0-9+.\-]*:|//)[^<>\s]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z!?][^<>]*>|<[a-z][^<>]*=[^<>]*\Z", re.IGNORECASE)
 _BARE = re.compile(rf"\b(?:{_URL})|(?<![\w.])//[a-z0-9\-]+\.[^\s<>\"'`]+|\bwww\.[^\s<>\"'`]+", re.IGNORECASE)
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.\-]*:)?(?://)?", re.IGNORECASE)
+_OPENING = re.compile(r"<(?=[a-z/!?][^>]{0,1000}[=>])", re.IGNORECASE)
 _TRAILING = ".,;:!?)]}'\"*_"
 _MAX_PASSES = 8
 
@@ -66,6 +67,9 @@ def plain_output(text: str, *, links: LinkPolicy = "remove") -> Plain:
             break
     else:  # nested deeper than any honest text: no angle bracket stays
         text = text.replace("<", "").replace(">", "")
+
+    # What is left opens a tag that holds another bracket before it ends: browsers would take it for one.
+    text = take(_OPENING, "HTML", "< ", text)
 
     def address(match: re.Match[str]) -> str:
         removed["a link"] = None
