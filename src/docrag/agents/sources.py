@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
+from docrag.agents.tools.tool import said
 from docrag.answer.gather import Hits, Search
 from docrag.answer.options import Modality
 from docrag.answer.run import Run
@@ -33,7 +34,7 @@ class Source:
 
 def find(run: Run, search: Search, query: Query, *, k: int) -> Hits:
     """Search as a step of the run, and return the whole result."""
-    with run.step("search", f"searching for: {query.text}") as detail:
+    with run.step("search", f"searching for: {said(query.text)}") as detail:
         found = search(query, k=k)
         for warning in found.warnings:
             run.warn(warning)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from docrag.agents.arithmetic import MAX_EXPRESSION_CHARS, ExpressionError, evaluate, shown
-from docrag.agents.tools.tool import Observation, ToolArguments, ToolRefused
+from docrag.agents.tools.tool import Observation, ToolArguments, ToolRefused, said
 
 
 class CalculateArguments(ToolArguments):
@@ -30,7 +30,7 @@ class CalculateTool:
 
     def announce(self, arguments: CalculateArguments) -> str:
         """Say what is computed."""
-        return f"calculating: {arguments.expression}"
+        return f"calculating: {said(arguments.expression)}"
 
     def run(self, arguments: CalculateArguments) -> Observation:
         """Compute it."""

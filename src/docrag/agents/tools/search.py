@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from docrag.agents.tools.desk import Desk, place_of
-from docrag.agents.tools.tool import Observation, ToolArguments
+from docrag.agents.tools.tool import Observation, ToolArguments, said
 
 
 class SearchArguments(ToolArguments):
@@ -30,7 +30,7 @@ class SearchTool:
 
     def announce(self, arguments: SearchArguments) -> str:
         """Say what is searched for."""
-        return f"searching: {' '.join(arguments.query.split())}"
+        return f"searching: {said(arguments.query)}"
 
     def run(self, arguments: SearchArguments) -> Observation:
         """Search within the scope."""

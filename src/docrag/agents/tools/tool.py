@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from docrag.answer.plain_output import plain_output
 from docrag.chat.messages import Part
 
 
@@ -30,6 +31,15 @@ class Observation:
 
 class ToolRefused(Exception):
     """Arguments that fit their types and name nothing that is there; the message is for the model."""
+
+
+_SAID_CHARS = 120
+
+
+def said(text: str) -> str:
+    """Return what a model wrote for people to see while it works: no markup, no addresses, one short line."""
+    line = " ".join(plain_output(text).text.split())
+    return line if len(line) <= _SAID_CHARS else line[: _SAID_CHARS - 1] + "…"
 
 
 A = TypeVar("A", bound=ToolArguments, contravariant=True)
