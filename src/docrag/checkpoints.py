@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from docrag.errors import ConfigError, ModelError
 from docrag.optional import require
 
-_WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-"""All that is ever fetched: weights as safetensors, never as pickles, and no code."""
+Weights = Literal["safetensors", "onnx"]
+"""How a checkpoint holds its weights."""
+
+_WANTED: Mapping[Weights, Sequence[str]] = {
+    "safetensors": ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"),
+    "onnx": ("*.json", "*.txt", "*.onnx", "onnx/*.onnx"),
+}
+"""All that is ever fetched: weights that are data, never pickles, and no code."""
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
-def find_folder(model: str, *, revision: str | None, download: bool, what: str, setting: str) -> Path:
+def find_folder(
+    model: str,
+    *,
+    revision: str | None,
+    download: bool,
+    what: str,
+    setting: str,
+    weights: Weights = "safetensors",
+) -> Path:
     """Return the folder of a checkpoint: a folder itself, or a name on the Hugging Face hub.
 
     `what` says in messages what the checkpoint is for, `setting` what would allow fetching it.
@@ -36,7 +50,7 @@ def find_folder(model: str, *, revision: str | None, download: bool, what: str, 
     hub = require("huggingface_hub", extra="visual", purpose=f"a {what}")
     try:
         found = hub.snapshot_download(
-            model, revision=revision, local_files_only=not download, allow_patterns=list(_WANTED)
+            model, revision=revision, local_files_only=not download, allow_patterns=list(_WANTED[weights])
         )
     except (OSError, ValueError) as error:
         hint = (
@@ -48,17 +62,17 @@ def find_folder(model: str, *, revision: str | None, download: bool, what: str, 
     return Path(found)
 
 
-def check_weights(folder: Path) -> None:
-    """Raise `docrag.errors.ModelError` unless the folder holds weights as safetensors."""
-    if any(folder.rglob("*.safetensors")):
+def check_weights(folder: Path, *, weights: Weights = "safetensors") -> None:
+    """Raise `docrag.errors.ModelError` unless the folder holds weights of this kind."""
+    if any(folder.rglob(f"*.{weights}")):
         return
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
         raise ModelError(
             f"{folder}: weights are pickled ({', '.join(pickles)}), and loading a pickle can run code; "
-            "convert them to safetensors, or choose a checkpoint that has them"
+            f"convert them to {weights}, or choose a checkpoint that has them"
         )
-    raise ModelError(f"{folder}: no *.safetensors in it, so the checkpoint has no weights")
+    raise ModelError(f"{folder}: no *.{weights} in it, so the checkpoint has no weights")
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from docrag.devices import DType, choose_device, choose_dtype
 from docrag.errors import DocragError, ModelError
 from docrag.optional import require
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.checkpoint import (
     SAFELY,
-    DType,
-    choose_device,
-    choose_dtype,
     identity_of,
 )
 from docrag.retrieve.rerank.passages import WORDS, score_passages

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from docrag.devices import DType
 from docrag.retrieve.cutoff.options import AdaptiveOptions, CutoffOptions
-from docrag.retrieve.rerank.checkpoint import DType
 from docrag.retrieve.rerank.passages import OVERLAP, WORDS
 from docrag.retrieve.rerank.shown import Show
 from docrag.retrieve.rerank.yes_no_model import INSTRUCTION

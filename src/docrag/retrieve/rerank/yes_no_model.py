@@ -17,14 +17,12 @@ from typing import Any
 
 from docrag.chat.messages import ImagePart
 from docrag.chat.model import CallUsage
+from docrag.devices import DType, choose_device, choose_dtype
 from docrag.errors import BudgetExceeded, DocragError, ModelError
 from docrag.optional import require
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.checkpoint import (
     SAFELY,
-    DType,
-    choose_device,
-    choose_dtype,
     equal_batches,
     identity_of,
 )
