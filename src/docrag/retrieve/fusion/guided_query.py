@@ -7,6 +7,7 @@ are then ranked by the primary's MaxSim alone, so a weak second retriever is fil
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -46,22 +47,30 @@ class Met(NamedTuple):
 
 
 class Pages:
-    """The pooled pages, ``(n_vectors, dim)`` each, in one matrix: one product with a query does for all."""
+    """The pooled pages, ``(n_vectors, dim)`` each, in one matrix: one product with a query does for all.
+
+    The matrix has a page vector in each column. Many small queries are multiplied with it, for which that
+    layout is more than twice as fast as rows.
+    """
 
     def __init__(self, pages: Sequence[Floats]) -> None:
-        self._stacked = np.concatenate(pages)
-        ends = np.cumsum([len(page) for page in pages]).tolist()
-        self._spans = list(zip([0, *ends[:-1]], ends, strict=True))
+        self._pages = tuple(pages)
+        ends = list(itertools.accumulate(len(page) for page in pages))
+        self._spans = list(itertools.pairwise([0, *ends]))
+        self._columns = np.empty((pages[0].shape[1], ends[-1]), np.result_type(*pages))
+        for page, (first, end) in zip(pages, self._spans, strict=True):
+            self._columns[:, first:end] = page.T
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self._pages)
 
     def meet(self, query: Floats) -> Met:
         """MaxSim of a query ``(n_query_vectors, dim)``; of vectors equally near, the first is met."""
-        products = query @ self._stacked.T
-        nearest = np.stack([first + products[:, first:end].argmax(axis=1) for first, end in self._spans])
-        scores = np.take_along_axis(products, nearest.T, axis=1).sum(axis=0)
-        return Met(scores, self._stacked[nearest])
+        products = query @ self._columns
+        nearest = [products[:, first:end].argmax(axis=1) for first, end in self._spans]
+        places = np.stack(nearest, axis=1) + np.array([first for first, _ in self._spans])
+        scores = np.take_along_axis(products, places, axis=1).sum(axis=0)
+        return Met(scores, np.stack([page[met] for page, met in zip(self._pages, nearest, strict=True)]))
 
 
 def divergence(target: Floats, probabilities: Floats) -> float:
