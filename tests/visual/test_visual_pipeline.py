@@ -23,6 +23,7 @@ from docrag.pipeline.visual import (
     index_visually,
     open_vectors,
 )
+from docrag.pipeline.visual_candidates import build_candidates
 from docrag.pipeline.visual_options import (
     AutoOptions,
     CandidateOptions,
@@ -232,6 +233,16 @@ EVERY_STAGE = [
 
 def named(candidates: CandidateOptions) -> str:
     return "-".join(f"{value}" for value in candidates.model_dump().values())
+
+
+def test_auto_pools_by_sixteen_in_all(tmp_path: Path):
+    names = [
+        build_candidates(
+            tmp_path, AutoOptions(), MaxSim("numpy"), dim=3, stored_pool_factor=factor
+        ).stage.name
+        for factor in (1, 3, 64)
+    ]
+    assert names == ["pooled-16-int8", "pooled-5-int8", "pooled-1-int8"]
 
 
 @pytest.mark.parametrize("candidates", EVERY_STAGE, ids=named)

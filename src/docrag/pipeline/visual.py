@@ -56,7 +56,7 @@ def build_visual_retriever(
         vectors,
         embedder,
         kernel,
-        candidates=build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim).stage,
+        candidates=_candidates(corpus, options, embedder, kernel).stage,
         exact_below=options.exact_below,
         n_candidates=options.n_candidates,
         regions=options.regions,
@@ -123,7 +123,7 @@ def index_visually(
     A pass that breaks off leaves the vectors it made; what the stage lacks for them is made by the next one.
     """
     kernel = build_kernel(options)
-    stage = build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim)
+    stage = _candidates(corpus, options, embedder, kernel)
     try:
         with _writer(corpus, options, embedder, stage) as writer:
             report = add_visual_vectors(
@@ -147,13 +147,20 @@ def index_visually(
 def compact_vectors(corpus: IndexReader, options: VisualOptions, embedder: PageEmbedder) -> None:
     """Merge the segments of an index, without what is no longer visible."""
     kernel = build_kernel(options)
-    stage = build_candidates(corpus.path, options.candidates, kernel, dim=embedder.identity.dim)
+    stage = _candidates(corpus, options, embedder, kernel)
     try:
         with _writer(corpus, options, embedder, stage) as writer:
             writer.compact(corpus.documents(), corpus.ingest_ids())
             stage.prepare(writer)
     finally:
         kernel.close()
+
+
+def _candidates(
+    corpus: IndexReader, options: VisualOptions, embedder: PageEmbedder, kernel: MaxSim
+) -> CandidateStage:
+    dim, pool_factor = embedder.identity.dim, options.pool_factor
+    return build_candidates(corpus.path, options.candidates, kernel, dim=dim, stored_pool_factor=pool_factor)
 
 
 def _writer(

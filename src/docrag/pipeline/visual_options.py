@@ -22,7 +22,7 @@ class ExactOptions(_Options):
 
 
 class AutoOptions(_Options):
-    """Signs of pooled vectors, the stage that did best for its size as measured."""
+    """Few pooled vectors a page as int8, the stage that keeps most for its time as measured."""
 
     kind: Literal["auto"] = "auto"
 
