@@ -195,3 +195,9 @@ def fault_server() -> Iterator[FaultServer]:
 def say(text: str) -> Behaviour:
     """Stream `text`, as a well-behaved server does."""
     return lambda exchange: exchange.stream(text)
+
+
+def shared_share(before: bytes, after: bytes) -> float:
+    """Share of `after` that `before` begins with, too."""
+    n = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+    return n / len(after)

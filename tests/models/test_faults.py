@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from tests.models.fault_server import FaultServer, say
+from tests.models.fault_server import FaultServer, say, shared_share
 from tests.models.faults import faults, status
 
 from docrag.answer.run import Run, RunParts
@@ -185,12 +185,6 @@ def test_what_is_seen_of_every_fault_is_written_down():
 
 
 # ── a server's prefix cache ──────────────────────────────────────────────────────────────────────────────
-
-
-def shared_share(before: bytes, after: bytes) -> float:
-    """Share of `after` that `before` begins with, too."""
-    n = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
-    return n / len(after)
 
 
 def test_an_append_only_loop_sends_what_it_sent_before_first(

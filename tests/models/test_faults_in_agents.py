@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from tests.agents.fakes import FakePictures, said
 from tests.answer.conftest import FakeCorpus, make_page
-from tests.models.fault_server import Behaviour, FaultServer, say
+from tests.models.fault_server import Behaviour, FaultServer, say, shared_share
 from tests.models.faults import faults
 
 from docrag.agents.planner import PlannerAgent
@@ -203,3 +204,13 @@ def test_without_a_fault_the_runs_here_go_well(
     assert isinstance(outcome, Answer)
     assert (outcome.text, outcome.warnings, outcome.is_partial) == (GOLDEN, (), False)
     assert len(server.bodies) == 4
+
+
+def test_the_planner_sends_what_it_sent_before_first(
+    corpus: FakeCorpus, server: FaultServer, make_chat: Callable[..., Any]
+):
+    server.reset(*[say(reply) for reply in CASES["planner"].good])
+    ask(CASES["planner"], corpus, make_chat())
+    assert len(server.bodies) == 4
+    for before, after in pairwise(server.bodies):
+        assert shared_share(before, after) >= 0.6

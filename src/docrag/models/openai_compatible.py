@@ -137,11 +137,10 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
     # ── the request ──────────────────────────────────────────────────────────────────────────────────
 
     def _request(self, messages: list[BaseMessage], call: Call, stop: list[str] | None) -> dict[str, Any]:
-        """The body. Model and messages come first, and equal messages give equal bytes."""
+        """The body: what stays the same in a loop comes first, and equal messages give equal bytes."""
         options, left_out = self.options, self._refused | self._suspected
         body: dict[str, Any] = {
             "model": options.model,
-            "messages": [_message(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -166,7 +165,7 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
             body.pop(name, None)
         if "logprobs" in left_out:
             body.pop("top_logprobs", None)
-        return body | dict(options.extra_body)
+        return body | dict(options.extra_body) | {"messages": [_message(message) for message in messages]}
 
     # ── the reply ────────────────────────────────────────────────────────────────────────────────────
 
