@@ -33,7 +33,7 @@ from docrag.chat.events import SILENCE, Listener
 from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, assistant, system, user
 from docrag.chat.model import Request
-from docrag.errors import BudgetExceeded, ContextOverflow, DocragError, ModelFormatError
+from docrag.errors import BudgetExceeded, ContextOverflow, DocragError, ModelError, ModelFormatError
 from docrag.types import Abstention, Answer, Query
 
 _KEPT_CALLS = 1
@@ -115,6 +115,8 @@ class PlannerAgent:
                 reply = run.ask("plan", loop.messages, prompt=prompt, request=request)
             except (BudgetExceeded, ContextOverflow) as error:
                 return None, str(error)
+            if reply.finish == "refusal":
+                raise ModelError(f"{reply.model or 'the model'} refused to go on: {reply.text[:200]!r}")
             loop.messages.append(assistant(reply.text[:KEPT_OF_BAD_REPLY]))
             try:
                 turn = parse_reply(reply.text, turn_type)
