@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from docrag.config import Layer, load_recorded, load_run, load_settings
 from docrag.config.load import build, load
-from docrag.config.sources import presets, read_config, read_environment, read_overrides, read_yaml
+from docrag.config.sources import (
+    preset_summary,
+    presets,
+    read_config,
+    read_environment,
+    read_overrides,
+    read_yaml,
+)
 from docrag.errors import ConfigError
 from docrag.pipeline.settings import Settings
 
@@ -312,3 +319,10 @@ def test_a_name_that_is_neither_file_nor_preset_is_refused_with_the_nearest():
 def test_a_folder_is_no_configuration(tmp_path):
     with pytest.raises(ConfigError, match="is a folder"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_summed_up_in_a_sentence(name):
+    summary = preset_summary(name)
+    assert len(summary.split()) >= 4
+    assert not summary.endswith((".", "et al"))

@@ -44,6 +44,25 @@ def show(
         output.print(text.rstrip())
 
 
+@app.command("presets")
+def presets(as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """List the presets, which --config takes by name, with the first words of what each says of itself."""
+    from docrag.config.sources import preset_summary
+    from docrag.config.sources import presets as names
+
+    output = Output(as_json=as_json, quiet=quiet)
+    found = {name: preset_summary(name) for name in names()}
+    if as_json:
+        output.json([{"preset": name, "summary": summary} for name, summary in found.items()])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, summary in found.items():
+        table.add_row(name, summary)
+    output.print(table)
+
+
 @app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of configuration files, with which editors complete and check them.

@@ -37,16 +37,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("index")(index.index)
+# In the order in which one meets them, which is that of the help.
 app.command("ask")(ask.ask)
+app.command("chat")(chat)
 app.command("search")(search.search)
+app.command("index")(index.index)
 app.command("show")(show.show)
 app.command("ls")(ls.ls)
-app.command("doctor")(doctor.doctor)
-app.command("chat")(chat)
 app.command("run")(run_file.run)
 app.command("replay")(replay.replay)
 app.command("eval")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 
 

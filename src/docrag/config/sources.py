@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -33,6 +35,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def presets() -> list[str]:
     """Names of the presets that come with docrag."""
     return resources.names("configs", SUFFIX)
+
+
+def preset_summary(name: str) -> str:
+    """First sentence of the comment that a preset begins with."""
+    text = (resources.folder("configs") / f"{name}{SUFFIX}").read_text("utf-8")
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    comment = " ".join(line.lstrip("# ") for line in lines)
+    return re.split(r"(?<!\bal)\.(?:\s|$)", comment, maxsplit=1)[0]  # "et al." ends no sentence
 
 
 def read_config(config: str | FilePath) -> list[Layer]:
