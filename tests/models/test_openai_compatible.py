@@ -419,7 +419,7 @@ def test_the_key_stands_in_no_message_representation_or_log(
         chat.complete([user("?")], Request())
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
     shown = [str(caught.value), repr(caught.value), repr(chat.model), str(chat.model), caplog.text]
-    shown += [json.dumps(chat.model.asdict(), default=str), repr(chat.model.options)]
+    shown += [json.dumps(chat.model.model_dump(), default=str), repr(chat.model.options)]
     assert not [text for text in shown if KEY in text]
 
 
