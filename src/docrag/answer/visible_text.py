@@ -41,13 +41,14 @@ def visible_text(page: Page, start: int = 0, end: int | None = None) -> VisibleT
     last = len(page.text) if end is None else end
     findings = hidden_kinds(page)
     unseen: list[Word] = []
+    width_pt, height_pt = page.size
     for word in page.words:
-        if word.start >= last or word.end <= start:
-            continue
-        why = _why_unseen(word, page)
-        if why:
+        x0, y0, x1, y1 = word.box
+        is_tiny = (y1 - y0 < TINY_PT or x1 - x0 < TINY_PT) and word.end - word.start > 1
+        is_off = not (0 <= x0 + x1 <= 2 * width_pt and 0 <= y0 + y1 <= 2 * height_pt)  # its middle
+        if (is_tiny or is_off) and word.start < last and word.end > start:
             unseen.append(word)
-            findings.setdefault(why, None)
+            findings.setdefault("tiny text" if is_tiny else "text outside the page", None)
     pieces: list[str] = []
     position = start
     for word in unseen:
@@ -114,12 +115,3 @@ def _disguise(char: str, before: str) -> str | None:
             return "direction overrides"
         return ""
     return "" if category in ("Cc", "Cs", "Co", "Cn") else None
-
-
-def _why_unseen(word: Word, page: Page) -> str:
-    if min(word.box.height, word.box.width) < TINY_PT and word.end - word.start > 1:
-        return "tiny text"
-    x, y = word.box.center
-    if not (0 <= x <= page.width_pt and 0 <= y <= page.height_pt):
-        return "text outside the page"
-    return ""
