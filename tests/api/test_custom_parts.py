@@ -14,7 +14,10 @@ from docrag.pipeline.custom import CustomOptions, make_custom
 from docrag.pipeline.settings import Settings
 
 HERE = "tests.api.parts_of_mine"
-WEIGHTS = "retrieval.fusion={kind: weighted-sum, weights: {bm25: 0.5, last: 0.5}}"
+WEIGHTS = [
+    "retrieval.retrievers=[bm25]",
+    "retrieval.fusion={kind: weighted-sum, weights: {bm25: 0.5, last: 0.5}}",
+]
 
 
 def made(factory: str, *arguments: object, method: str = "answer", **options: object):
@@ -45,14 +48,14 @@ def test_an_encoder_of_mine_makes_the_vectors_of_an_index(folder, tmp_path):
 
 def test_a_retriever_and_a_reranker_of_mine_take_part(folder):
     parts = f"custom.retrievers=[{{factory: '{HERE}:LastPage'}}]"
-    with DocRAG.open(folder, settings=settings_with(parts, WEIGHTS)) as rag:
+    with DocRAG.open(folder, settings=settings_with(parts, *WEIGHTS)) as rag:
         found = rag.search("revenue euros")
         assert {hit.doc: hit.page_no for hit in found.hits if "last" in hit.sources} == {
             "report.pdf": 3,
             "notes.pdf": 1,
         }
     back = f"custom.rerankers=[{{factory: '{HERE}:Backwards'}}]"
-    with DocRAG.open(folder, settings=settings_with(parts, back, WEIGHTS)) as rag:
+    with DocRAG.open(folder, settings=settings_with(parts, back, *WEIGHTS)) as rag:
         turned = rag.search("revenue euros")
     assert [hit.unit for hit in turned.hits] == [hit.unit for hit in reversed(found.hits)]
 

@@ -12,7 +12,7 @@ import re
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.pdfs import text_pdf
+from tests.pdfs import encrypted_pdf, text_pdf
 
 from docrag import Answer, DocRAG, Hit
 from docrag.report.shapes import answer_values, search_values
@@ -91,6 +91,19 @@ def test_a_file_that_is_gone_is_said_in_the_place_of_its_picture(answer, found, 
     for html in (answer._repr_html_(), found.hits[0]._repr_html_()):
         assert "No picture: report.pdf is not where it was indexed" in html
         assert not pictures(html)
+
+
+def test_an_encrypted_file_is_shown_with_the_password_it_was_indexed_with(tmp_path):
+    from tests.api.conftest import settings_with
+
+    encrypted_pdf(tmp_path / "locked.pdf", password="sesame")
+    with DocRAG.open(tmp_path, settings=settings_with()) as rag:
+        rag.index(password="sesame")
+        assert len(pictures(rag.search("treasure", k=1)._repr_html_())) == 1
+    with DocRAG.open(tmp_path, settings=settings_with()) as rag:
+        html = rag.search("treasure", k=1)._repr_html_()
+    assert "No picture: " in html
+    assert "sesame" not in html
 
 
 def test_a_copy_shows_its_text_alone(answer, found):

@@ -28,7 +28,10 @@ class CustomOptions(BaseModel):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
         description='function that makes the part, such as "my_package.parts:make_answerer"; it is run',
     )
-    options: dict[str, Any] = Field(default_factory=dict[str, Any], description="its keyword arguments")
+    options: dict[str, Any] = Field(
+        default_factory=dict[str, Any],
+        description="its keyword arguments; no secrets, since they are shown and recorded as they are",
+    )
 
 
 class CustomParts(BaseModel):

@@ -122,7 +122,8 @@ class Parts:
 
         with self._lock:
             if self._files is None:
-                self._files = PageFiles(self.corpus.documents(), location.folder_of(self.index_dir))
+                folder = location.folder_of(self.index_dir)
+                self._files = PageFiles(self.corpus.documents(), folder, password=self._password)
             return self._files
 
     @property

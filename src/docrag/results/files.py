@@ -16,11 +16,17 @@ NOTEBOOK_WIDTH_PX = 900
 
 
 class PageFiles:
-    """Files of the documents of one state of an index, below `folder`; holds none of them open."""
+    """Files of the documents of one state of an index, below `folder`; holds none of them open.
 
-    def __init__(self, documents: Sequence[Document], folder: Path | None) -> None:
+    `password` opens those that are encrypted.
+    """
+
+    def __init__(
+        self, documents: Sequence[Document], folder: Path | None, *, password: str | None = None
+    ) -> None:
         self._documents = {document.doc_id: document for document in documents}
         self._folder = folder
+        self._password = password
 
     def uri(self, doc_id: str, page_no: int) -> str | None:
         """Return ``file:///…/report.pdf#page=3``, None when the folder of the index is not known."""
@@ -41,7 +47,7 @@ class PageFiles:
         document = self._documents.get(doc_id)
         if document is None:
             raise IngestError("io_error", f"the document {doc_id} is not in the index any more")
-        source = open_document(document, self._folder, None)
+        source = open_document(document, self._folder, self._password)
         try:
             return cut_place(source, page_no, boxes, page_size=page_size, width_px=NOTEBOOK_WIDTH_PX)
         finally:
