@@ -11,11 +11,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests import hiding
 from tests.agents.fakes import Hears, parts_with
 
+import docrag
 from docrag import DocRAG, load_settings, resources
 from docrag.agents.decompose_decide import DecomposeDecideAgent
 from docrag.agents.gated import GatedAgent
@@ -208,7 +210,8 @@ def check(rag: DocRAG, doc: str, answer: Answer) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_that_always_obeys_does_no_harm(rag: DocRAG, kind: str):
     ask(rag, kind, "white-obey.pdf")  # what is imported is imported now
-    ours = (str(rag.index_dir), str(resources.folder("prompts")), sys.prefix, sys.base_prefix)
+    code = (str(Path(docrag.__file__).parent), sys.prefix, sys.base_prefix)
+    ours = (str(rag.index_dir), str(resources.folder("prompts")), *code)
     n_obeyed = 0
     for doc in DOCS:
         GUARD.seen.clear()

@@ -52,8 +52,25 @@ def turn_of(tools: Sequence[Tool[Any]]) -> type[Turn]:
 
 
 def schema_of(turn: type[Turn]) -> dict[str, Any]:
-    """Return the JSON Schema of a turn as models write it: every field is there, the name of the tool too."""
-    return turn.model_json_schema(mode="serialization")
+    """Return the JSON Schema of a turn as models write it: every field is there, the name of the tool too.
+
+    Choices are "anyOf": servers that enforce schemas know it, and few know "oneOf" or "discriminator".
+    """
+    return cast(dict[str, Any], _enforceable(turn.model_json_schema(mode="serialization")))
+
+
+def _enforceable(node: object) -> object:
+    if isinstance(node, list):
+        return [_enforceable(item) for item in cast(list[object], node)]
+    if not isinstance(node, dict):
+        return node
+    fields = cast(dict[str, object], node)
+    if "discriminator" in fields and "oneOf" in fields:
+        fields = {name: value for name, value in fields.items() if name != "discriminator"}
+        fields["anyOf"] = fields.pop("oneOf")
+    if isinstance(fields.get("properties"), dict):
+        fields = {**fields, "required": list(cast(dict[str, object], fields["properties"]))}
+    return {name: _enforceable(value) for name, value in fields.items()}
 
 
 def described(tools: Sequence[Tool[Any]]) -> str:
