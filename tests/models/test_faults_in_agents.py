@@ -97,10 +97,10 @@ NAMES = list(CASES["planner"].faults)
 HANGS = ("slow header", "slow body")
 MENDED = [
     "500", "502", "503", "empty choices", "null content", "broken JSON", "unknown tool", "wrong types",
-    "1 MB argument", "stream cut mid-token", "no [DONE]", "duplicate chunks", "endless tool calls", "refusal",
+    "1 MB argument", "stream cut mid-token", "no [DONE]", "duplicate chunks", "endless tool calls",
     "wrong language", "empty answer",
 ]  # fmt: skip
-"""What a client repeats, or an agent asks for again, without losing anything it had."""
+"""What a client repeats, or an agent asks for again, without losing anything it had; a refusal stands."""
 
 
 @pytest.fixture
