@@ -166,6 +166,23 @@ def test_a_batch_gives_the_vectors_that_each_image_alone_gives(encoder: tuple[st
         np.testing.assert_allclose(item.vectors, embedder.embed_queries([query])[0].vectors, atol=2e-5)
 
 
+def test_bfloat16_gives_nearly_the_vectors_of_float32(
+    encoder: tuple[str, PageEmbedder], folders: Callable[[str], Path]
+):
+    """What "auto" takes on an accelerator; here on the processor. It keeps 8 bits of every number."""
+    name, embedder = encoder
+    halved = build_page_embedder(LocalVisualOptions(model=str(folders(name)), device="cpu", dtype="bfloat16"))
+    pairs = [
+        *zip(embedder.embed_images([picture(1)]), halved.embed_images([picture(1)]), strict=True),
+        *zip(embedder.embed_queries(["revenue"]), halved.embed_queries(["revenue"]), strict=True),
+    ]
+    for full, half in pairs:
+        np.testing.assert_allclose(np.linalg.norm(half.vectors, axis=1), 1, atol=1e-5)
+        cosines = (full.vectors * half.vectors).sum(axis=1)
+        assert cosines.min() > 0.99
+        assert np.abs(full.vectors - half.vectors).max() > 0  # it did compute in another type
+
+
 def test_different_images_have_different_vectors(encoder: tuple[str, PageEmbedder]):
     _, embedder = encoder
     a, b = embedder.embed_images([picture(1), picture(2)])

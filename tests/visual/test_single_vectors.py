@@ -28,6 +28,12 @@ needs_sentence_transformers = pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None, reason="the sentence-transformers extra"
 )
 
+NAMES = [
+    "last-token-qwen3-vl",
+    pytest.param("sentence-clip", marks=needs_sentence_transformers),
+    pytest.param("sentence-dse", marks=needs_sentence_transformers),
+]
+
 DSE = {
     "query_instruction": "You are a helpful assistant.",
     "query_prefix": "Query: ",
@@ -83,10 +89,8 @@ def last_hidden(folder: Path, prompt: str, image: np.ndarray | None) -> np.ndarr
     return torch.nn.functional.normalize(hidden[0, -1].float(), dim=0).numpy()[None]
 
 
-@pytest.mark.parametrize("name", ["last-token-qwen3-vl", "sentence-clip", "sentence-dse"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_batch_gives_the_unit_vector_that_each_image_alone_gives(folders: Callable[[str], Path], name: str):
-    if name.startswith("sentence"):
-        pytest.importorskip("sentence_transformers")
     embedder = load(folders(name), **({"pooling": "last-token"} if name.startswith("last") else {}))
     images, queries = embedder.embed_images(IMAGES), embedder.embed_queries(QUERIES)
     for image, item in zip(IMAGES, images, strict=True):
@@ -99,6 +103,20 @@ def test_a_batch_gives_the_unit_vector_that_each_image_alone_gives(folders: Call
         assert item.tokens == (query,)
         np.testing.assert_allclose(item.vectors, embedder.embed_queries([query])[0].vectors, atol=2e-5)
     assert np.abs(images[0].vectors - images[2].vectors).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vectors_in_bfloat16_are_of_unit_length_and_near_those_in_float32(
+    folders: Callable[[str], Path], name: str
+):
+    options = {"pooling": "last-token"} if name.startswith("last") else {}
+    full, half = (load(folders(name), dtype=dtype, **options) for dtype in ("float32", "bfloat16"))
+    for a, b in (
+        (full.embed_images(IMAGES[:1])[0].vectors, half.embed_images(IMAGES[:1])[0].vectors),
+        (full.embed_queries(["revenue"])[0].vectors, half.embed_queries(["revenue"])[0].vectors),
+    ):
+        np.testing.assert_allclose(np.linalg.norm(b, axis=1), 1, atol=1e-5)
+        assert 0.99 < (a * b).sum() < 1
 
 
 def test_the_last_token_of_a_chat_with_both_instructions_is_the_vector(folders: Callable[[str], Path]):

@@ -75,7 +75,6 @@ class SentenceImagesEmbedder:
             vectors = encode(
                 items,
                 batch_size=len(items),
-                normalize_embeddings=True,
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
@@ -85,6 +84,8 @@ class SentenceImagesEmbedder:
                 "choose a model for images and text"
             ) from error
         found = np.ascontiguousarray(vectors, np.float32)
-        if not np.isfinite(found).all():
-            raise ModelError(f"page encoder {self._name}: vectors are not finite; try dtype: float32")
-        return found
+        # Here and not in the model, whose own unit vectors are off by a thousandth in bfloat16.
+        norms = np.linalg.norm(found, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or not (norms > 0).all():
+            raise ModelError(f"page encoder {self._name}: a vector is zero or not finite; try dtype: float32")
+        return found / norms
