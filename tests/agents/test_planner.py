@@ -345,6 +345,14 @@ def test_an_answer_so_far_that_nothing_supports_is_not_given(corpus: FakeCorpus)
         PlannerAgent(agent_parts(corpus, model, max_rounds=9)).answer(QUESTION)
 
 
+def test_an_unsupported_answer_so_far_does_not_stand_in_for_none(corpus: FakeCorpus):
+    unsupported = said(("The moon is cheese.", "E9", "made of cheese"))
+    model = scripted(SEARCH, act("read_page", evidence_id="E1", so_far=unsupported), json.dumps(NOT_SAID))
+    answer = PlannerAgent(agent_parts(corpus, model, max_rounds=2)).answer(QUESTION)
+    assert (answer.abstained, answer.reason) == (True, Abstention.BUDGET_SPENT)
+    assert not any("E9" in warning for warning in answer.warnings)
+
+
 @pytest.mark.parametrize("at", ["searching", "looked at"])
 def test_cancelling_ends_the_loop_at_once(corpus: FakeCorpus, at: str):
     model = scripted(SEARCH, act("read_page", evidence_id="E1", so_far=SO_FAR), ANSWER)

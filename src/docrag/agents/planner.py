@@ -172,7 +172,7 @@ class PlannerAgent:
         is_spent = "(budget." in stopped
         if not loop.read:
             best = self._best(loop)
-            if best is not None and best.is_supported:
+            if best is not None:
                 return give(self._finisher, run, query, best, is_partial=True)
             return self._finisher.abstain(run, query, Abstention.BUDGET_SPENT if is_spent else None)
         cited = self._last_answer(loop, stopped)
@@ -197,4 +197,7 @@ class PlannerAgent:
             return self._writer.write(run, [system(alone.system), context.message(alone.user)], prompt=prompt)
 
     def _best(self, loop: _Loop) -> Cited | None:
-        return self._writer.verify(loop.run, loop.draft) if loop.draft is not None else None
+        """Return the model's answer so far, if something supports it."""
+        if loop.draft is None or not self._writer.check(loop.run, loop.draft).is_supported:
+            return None
+        return self._writer.verify(loop.run, loop.draft)
