@@ -222,6 +222,16 @@ def test_rounds_used_up_with_an_answer_in_part_give_it(corpus: FakeCorpus):
     assert answer.is_partial
 
 
+def test_what_is_forged_in_an_answer_in_part_is_removed_and_said(corpus: FakeCorpus):
+    forged = ("Birch had 95 millimetres.", "E42", "Birch station rain 95")
+    partly = missing("more", "E1", sentences=(ALDER, forged))
+    model = scripted(seek("E1"), partly, json.dumps(NOT_SAID))
+    answer = SeekerInspectorAgent(agent_parts(corpus, model, max_rounds=1)).answer(QUESTION)
+    assert answer.is_partial
+    assert [c.evidence_id for c in answer.citations] == ["E1"]
+    assert any("E42" in warning for warning in answer.warnings)
+
+
 @pytest.mark.parametrize(
     "budget",
     [{"max_calls": 2}, {"max_images": 5}, {"max_output_tokens": 90}, {"max_input_tokens": 1_800}],

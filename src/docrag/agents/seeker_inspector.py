@@ -18,7 +18,7 @@ from docrag.agents.board import Board, after_answer, after_feedback, after_seeki
 from docrag.agents.ids import ids_of
 from docrag.agents.options import SeekerInspectorOptions
 from docrag.agents.writer import Writer, break_off, give
-from docrag.answer.cited import NOTHING, Cited
+from docrag.answer.cited import Cited
 from docrag.answer.context import EVIDENCE_CHARS, Viewer
 from docrag.answer.finish import Finisher
 from docrag.answer.parts import AnswerParts
@@ -79,7 +79,7 @@ class _Case:
     board: Board
     draft: CitedReply | None = None
     stands: bool = False
-    best: Cited = NOTHING
+    best: CitedReply | None = None
 
 
 class SeekerInspectorAgent:
@@ -107,7 +107,7 @@ class SeekerInspectorAgent:
             stopped = self._rounds(case)
             return self._finish(case, stopped)
         except DocragError as error:
-            return break_off(self._finisher, run, query, error, case.best)
+            return break_off(self._finisher, run, query, error, self._best(case))
 
     def _issue(self, run: Run, hits: Sequence[Hit]) -> list[Evidence]:
         """Give every candidate its id at once, so that a page keeps it whichever round shows it first."""
@@ -175,7 +175,7 @@ class SeekerInspectorAgent:
                 case.draft = reply.draft
                 verified = self._writer.check(case.run, reply.draft)
                 case.stands = verified.is_supported
-                case.best = verified if case.stands else case.best
+                case.best = reply.draft if case.stands else case.best
             if reply.sufficient and reply.sentences:
                 references = [c.id for sentence in reply.sentences for c in sentence.citations]
                 moved = after_answer(board, references)
@@ -201,9 +201,14 @@ class SeekerInspectorAgent:
             cited = self._write(case, pages)
             if cited.sentences:
                 return give(self._finisher, run, query, cited, is_partial=bool(stopped))
-        if case.best.is_supported and board.move not in ("accept", "check"):
-            return give(self._finisher, run, query, case.best, is_partial=True)
+        best = self._best(case) if board.move not in ("accept", "check") else None
+        if best is not None:
+            return give(self._finisher, run, query, best, is_partial=True)
         return self._finisher.abstain(run, query, Abstention.BUDGET_SPENT if stopped else None)
+
+    def _best(self, case: _Case) -> Cited | None:
+        """Return the last draft that something supports, verified; what is removed of it is a warning."""
+        return self._writer.verify(case.run, case.best) if case.best is not None else None
 
     def _write(self, case: _Case, pages: Sequence[str]) -> Cited:
         with case.run.step("answer", f"writing the answer from {self._places(case, pages)}") as detail:
