@@ -77,6 +77,7 @@ def test_the_model_is_shown_pictures_and_fenced_text_before_the_question():
     )
     assert request.schema is not None
     assert list(request.schema["properties"]) == ["answerable", "sentences"]  # sufficiency comes first
+    assert request.schema["required"] == ["answerable", "sentences"]
 
 
 def test_two_questions_share_the_beginning_of_their_prompts():
@@ -215,6 +216,13 @@ def test_the_support_check_can_drop():
     answer = answerer(FakeChat([TWO, VERDICTS]), options).answer(QUESTION)
     assert [s.text for s in answer.sentences] == ["Revenue was 46,298."]
     assert [c.quote for c in answer.citations] == ["Revenue was 46,298"]
+
+
+def test_an_answer_that_cites_nothing_is_not_checked():
+    chat = FakeChat([cited_json(("It is so.", ("E9", "x")))])
+    answer = answerer(chat, CHECKED).answer(QUESTION)
+    assert (len(chat.asked), answer.citations) == (1, ())
+    assert answer.warnings[-1] == "no evidence was found for: 'It is so.'"
 
 
 @pytest.mark.parametrize("failure", [ModelUnavailable("gone"), ModelError("refused")])

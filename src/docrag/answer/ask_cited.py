@@ -49,7 +49,9 @@ def ask_cited(
         As `Run.ask`.
     """
     stream = SentenceStream(run.say, links=links)
-    request = Request(schema=schema.model_json_schema(), schema_name=schema.__name__)
+    # As written: every field is required, so that a server that enforces the schema leaves none out.
+    enforced = schema.model_json_schema(mode="serialization")
+    request = Request(schema=enforced, schema_name=schema.__name__)
     streamed = Request(schema=request.schema, schema_name=request.schema_name, on_token=stream.feed)
     reply = run.ask(role, messages, prompt=prompt, request=streamed if is_streamed else request)
     if reply.finish == "refusal":

@@ -14,7 +14,7 @@ from docrag.answer.context import Context, Viewer
 from docrag.answer.one_pass import digests, render_with
 from docrag.answer.options import CitingOptions
 from docrag.answer.partial_json import read_truncated
-from docrag.answer.reply import CitedReply, CitedSentence
+from docrag.answer.reply import CitedReply, CitedSentence, ReplyModel
 from docrag.answer.run import Run
 from docrag.chat.json_reply import json_objects
 from docrag.chat.messages import system
@@ -25,7 +25,7 @@ BranchName = Literal["text", "image"]
 _SHOWN_EVIDENCE = 20
 
 
-class EvidenceNote(BaseModel):
+class EvidenceNote(ReplyModel):
     """Something on a page that bears on the question."""
 
     id: str
@@ -34,7 +34,7 @@ class EvidenceNote(BaseModel):
     relevance: str = ""
 
 
-class BranchReply(BaseModel):
+class BranchReply(ReplyModel):
     """What a branch is asked for; the answer comes last, after what it rests on."""
 
     evidence: list[EvidenceNote] = Field(default_factory=list[EvidenceNote])

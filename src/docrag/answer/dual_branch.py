@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from docrag.answer.agreement import answers_agree
 from docrag.answer.ask_cited import ask_cited
@@ -14,7 +14,7 @@ from docrag.answer.gather import Search
 from docrag.answer.one_pass import Outcome, digests, render_with
 from docrag.answer.options import DualBranchOptions
 from docrag.answer.parts import AnswerParts
-from docrag.answer.reply import CitedSentence
+from docrag.answer.reply import CitedSentence, ReplyModel
 from docrag.answer.run import Run
 from docrag.answer.search import search_for
 from docrag.answer.support import check_support
@@ -28,7 +28,7 @@ PROMPT = "answer_fusion"
 _BRANCHES: tuple[BranchName, ...] = ("text", "image")
 
 
-class FusionReply(BaseModel):
+class FusionReply(ReplyModel):
     """What the fusion is asked for; the comparison comes before the answer."""
 
     analysis: str = ""

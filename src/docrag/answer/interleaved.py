@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from docrag.answer.ask_cited import Asked
 from docrag.answer.cited import Cited, shown_text
@@ -16,7 +16,7 @@ from docrag.answer.one_pass import OnePass
 from docrag.answer.options import InterleavedOptions
 from docrag.answer.partial_json import read_truncated
 from docrag.answer.parts import AnswerParts
-from docrag.answer.reply import QuotedId, split_ids
+from docrag.answer.reply import QuotedId, ReplyModel, split_ids
 from docrag.answer.run import Run
 from docrag.answer.search import search_for
 from docrag.answer.single_pass import PROMPT as PLAIN_PROMPT
@@ -28,7 +28,7 @@ from docrag.types import Answer, Evidence, Hit, Query
 PROMPT = "answer_interleaved"
 
 
-class IllustratedSentence(BaseModel):
+class IllustratedSentence(ReplyModel):
     """One sentence with what supports it, and the ids of the figures shown after it."""
 
     text: str
@@ -36,7 +36,7 @@ class IllustratedSentence(BaseModel):
     figures: list[str] = Field(default_factory=list[str])
 
 
-class InterleavedReply(BaseModel):
+class InterleavedReply(ReplyModel):
     """An answer sentence by sentence, with figures."""
 
     answerable: bool = Field(description="whether the evidence is sufficient to answer; decide this first")

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from docrag.answer.partial_json import read_truncated
 from docrag.chat.json_reply import MAX_REPLY_CHARS, json_objects
@@ -18,7 +18,16 @@ MAX_CITATIONS = 50
 """Of one sentence; a model that cites everything cites nothing."""
 
 
-class QuotedId(BaseModel):
+class ReplyModel(BaseModel):
+    """Part of a reply: lenient when read, but in its schema (mode "serialization") every field is required.
+
+    A server that enforces the schema then leaves none out, and keeps their order.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class QuotedId(ReplyModel):
     """Evidence by its id, and the words of it that carry the sentence."""
 
     id: str = Field(description="id of the evidence, such as E1")
@@ -37,7 +46,7 @@ class QuotedId(BaseModel):
         return value
 
 
-class CitedSentence(BaseModel):
+class CitedSentence(ReplyModel):
     """One sentence of an answer with what supports it."""
 
     text: str
@@ -59,7 +68,7 @@ class CitedSentence(BaseModel):
         return value
 
 
-class CitedReply(BaseModel):
+class CitedReply(ReplyModel):
     """An answer sentence by sentence; whether the evidence carries one is said first."""
 
     answerable: bool = Field(description="whether the evidence is sufficient to answer; decide this first")

@@ -36,13 +36,16 @@ def check_support(run: Run, question: str, cited: Cited, viewer: Viewer, options
     """Return the answer without, or with warnings on, sentences that the cited pages do not support.
 
     Only the cited pages are shown. The check judges sentences; `docrag.types.Citation.support` still says
-    whether the quote stands on the page. A sentence without a verdict counts as supported in part.
+    whether the quote stands on the page. A sentence without a verdict counts as supported in part. An answer
+    that cites nothing is returned as it is: there is nothing to check it against.
 
     Raises
     ------
     BudgetExceeded, ModelError, Cancelled
         As `Run.ask_for`.
     """
+    if not cited.citations:
+        return cited
     prompt = run.prompts.get(PROMPT)
     listing = "\n".join(f"{i}. {sentence.text}" for i, sentence in enumerate(cited.sentences, 1))
     rendered = prompt.render(question=question, sentences=fenced(listing, run.marker, label="sentences"))
