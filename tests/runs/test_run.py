@@ -276,7 +276,7 @@ def test_a_secret_reaches_no_file_of_the_run(docrag, write_run, place, monkeypat
         ("run: {documents: reports, question: [a]}\n", 'unknown key "run.question"; did you mean questions?'),
         ("run: {documents: reports, questions: ['']}\n", "run.questions"),
         ("run: [1\nx\n", "bad.yaml:3:1: not valid YAML"),
-        ("run: {documents: ['${HOME}'], questions: [a]}\n", "${HOME} does not exist"),
+        ("run: {documents: ['${HOME}'], questions: [a]}\n", "run.documents: ${…} is for secrets only"),
     ],
 )
 def test_a_run_file_that_says_too_little_is_refused_before_anything_is_done(docrag, place, text, message):
