@@ -44,6 +44,10 @@ def test_every_tested_block_runs(folder):
     assert json.loads((folder / "answer.json").read_text())["citations"]
     assert (folder / "answer.html").read_text("utf-8").count("data:image/jpeg")
     assert (folder / "page.png").is_file()
+    metrics = json.loads((folder / "figures" / "metrics.json").read_text())
+    assert metrics
+    assert (folder / "found.html").is_file()
+    assert json.loads((folder / "docrag.schema.json").read_text())["properties"]
 
 
 def test_the_configuration_shown_is_accepted(folder, monkeypatch):

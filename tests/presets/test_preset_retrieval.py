@@ -18,7 +18,7 @@ from docrag.types import Unit
 
 pytestmark = pytest.mark.loopback
 
-WITHOUT_SYSTEM = {"local", "fast", "pdfium", "reranked"}
+WITHOUT_SYSTEM = {"local", "fast", "pdfium", "reranked", "vision-model"}
 """Presets that stand for no published system; their parts have tests of their own."""
 
 
@@ -197,4 +197,4 @@ def test_every_preset_says_what_it_is_and_what_it_needs(preset: str):
     comment = "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
     assert len(comment.split()) > 5
     if "visual" in tree_of(preset) or "models" in tree_of(preset):
-        assert re.search(r"\bneeds?:|name (?:a|the) (?:checkpoint|server)", comment, re.IGNORECASE)
+        assert re.search(r"\bneeds?:|name (?:a|the) (?:checkpoint|server|model)", comment, re.IGNORECASE)
