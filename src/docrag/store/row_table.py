@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, cast
 import lancedb
 import numpy as np
 import pyarrow as pa
+from lancedb.db import DBConnection
 from lancedb.index import IvfFlat, IvfRq
 from lancedb.table import IndexStatistics, Table
 from numpy.typing import NDArray
@@ -83,9 +84,6 @@ class RowTable:
 
     def __init__(self, index: Path, spec: TableSpec) -> None:
         self.index, self.spec = index, spec
-        self._connection = lancedb.connect(
-            str(index / FOLDER), read_consistency_interval=timedelta(0)
-        )  # a search sees what another process added
         self._table: Table | None = None
         self._parts: tuple[int, frozenset[str]] = -1, frozenset()  # with the version it was read at
         self._partitions = -1, 0
@@ -223,19 +221,26 @@ class RowTable:
             ]
         )
 
+    def _connect(self) -> DBConnection:
+        """Connect, which makes the folder: not before there is a table to read or to write.
+
+        A search sees at once what another process added.
+        """
+        return lancedb.connect(str(self.index / FOLDER), read_consistency_interval=timedelta(0))
+
     def _open(self) -> Table | None:
         if self._table is None and self._exists():
-            self._table = self._connection.open_table(self.spec.name)
+            self._table = self._connect().open_table(self.spec.name)
         return self._table
 
     def _exists(self) -> bool:
         return (self.index / FOLDER / f"{self.spec.name}.lance").is_dir()
 
     def _create(self) -> Table:
-        self._table = self._connection.create_table(self.spec.name, schema=self._schema)
+        self._table = self._connect().create_table(self.spec.name, schema=self._schema)
         return self._table
 
     def _drop(self) -> None:
         self._table, self._parts, self._partitions = None, (-1, frozenset()), (-1, 0)
         if self._exists():
-            self._connection.drop_table(self.spec.name)
+            self._connect().drop_table(self.spec.name)
