@@ -25,11 +25,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from docrag.answer import confidence
 from docrag.answer.evidence import EvidenceLedger
-from docrag.answer.gather import Gatherer
+from docrag.answer.extractive import confidence
+from docrag.answer.extractive.gather import Gatherer
+from docrag.answer.extractive.question_type import analyse
 from docrag.answer.options import ExtractiveOptions
-from docrag.answer.question_type import analyse
 from docrag.evaluation.answer_score import score_answer
 from docrag.evaluation.dataset import Question, load_dataset
 from docrag.pipeline import DocRAG

@@ -5,8 +5,8 @@ import pytest
 from tests.answer.conftest import FakeCorpus, Found, make_page
 
 from docrag.answer.abstention import reason_to_abstain
-from docrag.answer.confidence import METHODS, Calibration, load_calibration
-from docrag.answer.extractive import ExtractiveAnswerer
+from docrag.answer.extractive.answerer import ExtractiveAnswerer
+from docrag.answer.extractive.confidence import METHODS, Calibration, load_calibration
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.trace import TraceBuilder
 from docrag.protocols import Answerer

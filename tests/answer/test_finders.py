@@ -4,8 +4,8 @@ import pytest
 from tests.answer.conftest import FakeCorpus, make_page
 
 from docrag.answer.evidence import EvidenceLedger
-from docrag.answer.gather import Gatherer
-from docrag.answer.question_type import analyse
+from docrag.answer.extractive.gather import Gatherer
+from docrag.answer.extractive.question_type import analyse
 from docrag.types import Query
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from docrag.answer.question_type import Kind, Operation, analyse
+from docrag.answer.extractive.question_type import Kind, Operation, analyse
 
 
 @pytest.mark.parametrize(

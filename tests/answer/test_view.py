@@ -1,8 +1,8 @@
 from tests.answer.conftest import FakeCorpus, make_page
 
 from docrag.answer.evidence import EvidenceLedger
-from docrag.answer.grid import build_grid
-from docrag.answer.view import PageView, TermWeights
+from docrag.answer.extractive.grid import build_grid
+from docrag.answer.extractive.view import PageView, TermWeights
 from docrag.types import UnitRef
 
 STATEMENT = make_page(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from docrag.agents.tools.tool import said
-from docrag.answer.gather import Hits, Search
 from docrag.answer.options import Modality
 from docrag.answer.run import Run
+from docrag.answer.search import Hits, Search
 from docrag.protocols import Corpus
 from docrag.types import Hit, Query, Scored, SourceScore
 

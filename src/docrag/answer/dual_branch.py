@@ -10,13 +10,12 @@ from docrag.answer.branches import Branch, BranchName, run_branch
 from docrag.answer.cited import Cited, cite
 from docrag.answer.context import Viewer
 from docrag.answer.finish import Finisher
-from docrag.answer.gather import Search
 from docrag.answer.one_pass import Outcome, digests, render_with
 from docrag.answer.options import DualBranchOptions
 from docrag.answer.parts import AnswerParts
 from docrag.answer.reply import CitedSentence, ReplyModel
 from docrag.answer.run import Run
-from docrag.answer.search import search_for
+from docrag.answer.search import Search, search_for
 from docrag.answer.support import check_support
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.fence import fenced

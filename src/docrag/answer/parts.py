@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from docrag.answer.finish import nothing_unfinished
-from docrag.answer.gather import Search
 from docrag.answer.run import RunParts
+from docrag.answer.search import Search
 from docrag.protocols import Corpus, PagePictures
 
 

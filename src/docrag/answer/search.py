@@ -1,12 +1,44 @@
-"""Retrieval as a step of a run: its hits, with its warnings and its cost in the answer."""
+"""Retrieval as answering sees it, and as a step of a run: its warnings and its cost in the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from docrag.answer.gather import Search
 from docrag.answer.run import Run
-from docrag.types import Hit, Query
+from docrag.types import Hit, Query, TraceStep, Usage
+
+
+class Hits(Protocol):
+    """What a search returns."""
+
+    @property
+    def hits(self) -> Sequence[Hit]:
+        """Best first."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What failed and was done without."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What models were paid for it."""
+        ...
+
+    @property
+    def steps(self) -> Sequence[TraceStep]:
+        """What the stages of retrieval did."""
+        ...
+
+
+class Search(Protocol):
+    """Retrieval, as answering needs it: the `search` method of a retrieval stage."""
+
+    def __call__(self, query: Query, *, k: int) -> Hits:
+        """At most `k` units of ``query.unit`` within ``query.scope``."""
+        ...
 
 
 def search_for(run: Run, search: Search, query: Query, *, k: int) -> Sequence[Hit]:

@@ -22,8 +22,8 @@ from docrag.answer.options import (
 from docrag.protocols import Answerer
 
 if TYPE_CHECKING:
-    from docrag.answer.gather import Search
     from docrag.answer.parts import AnswerParts
+    from docrag.answer.search import Search
 
 
 def build_model_answerer(

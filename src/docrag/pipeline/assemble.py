@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docrag.answer.extractive import ExtractiveAnswerer
-from docrag.answer.gather import Search
+from docrag.answer.extractive.answerer import ExtractiveAnswerer
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.parts import AnswerParts
 from docrag.answer.run import RunParts
+from docrag.answer.search import Search
 from docrag.chat.model import Chats
 from docrag.chat.prompts import Prompts
 from docrag.embed.build import build_text_embedder

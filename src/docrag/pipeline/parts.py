@@ -14,7 +14,7 @@ from docrag.pipeline.settings import Settings
 from docrag.retrieve.rerank.loaded import LoadedModels
 
 if TYPE_CHECKING:
-    from docrag.answer.gather import Search
+    from docrag.answer.search import Search
     from docrag.chat.model import Chats
     from docrag.chat.prompts import Prompts
     from docrag.pipeline.pictures import FilePictures

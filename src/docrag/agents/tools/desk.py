@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from docrag.agents.tools.tool import ToolRefused
 from docrag.answer.context import EVIDENCE_CHARS, Viewer
-from docrag.answer.gather import Search
 from docrag.answer.run import Run
+from docrag.answer.search import Search
 from docrag.answer.visible_text import visible_text, without_disguise
 from docrag.chat.fence import fenced
 from docrag.chat.messages import Part

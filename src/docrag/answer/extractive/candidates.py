@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from docrag.answer.question_type import Question
-from docrag.answer.view import PageView, TermWeights
+from docrag.answer.extractive.question_type import Question
+from docrag.answer.extractive.view import PageView, TermWeights
 
 
 class Place(NamedTuple):

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.question_type import NUMERIC, Kind, Question
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.question_type import NUMERIC, Kind, Question
+from docrag.answer.extractive.view import PageView, Surroundings, TermWeights, stem_set
 from docrag.answer.values import Number, dates, emails, numbers, phones, plain, urls, years
-from docrag.answer.view import PageView, Surroundings, TermWeights, stem_set
 from docrag.answer.words import STOP_WORDS, stems
 
 MAX_NUMBERS = 40

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_values import number_text
-from docrag.answer.question_type import NUMERIC, Question
-from docrag.answer.ratios import LINE_ITEMS, Books, UnknownItem, formula_of
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.find_values import number_text
+from docrag.answer.extractive.question_type import NUMERIC, Question
+from docrag.answer.extractive.ratios import LINE_ITEMS, Books, UnknownItem, formula_of
+from docrag.answer.extractive.view import PageView, is_numeric
 from docrag.answer.values import Number, numbers, plain, years
-from docrag.answer.view import PageView, is_numeric
 from docrag.answer.words import STOP_WORDS, stems
 
 

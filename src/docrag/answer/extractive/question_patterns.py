@@ -1,4 +1,4 @@
-"""How questions are worded: the patterns by which `docrag.answer.question_type` reads them."""
+"""How questions are worded: the patterns by which `docrag.answer.extractive.question_type` reads them."""
 
 from __future__ import annotations
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from docrag.answer.candidates import Candidate, Finder, Task
 from docrag.answer.evidence import EvidenceLedger
-from docrag.answer.find_arithmetic import find_arithmetic
-from docrag.answer.find_choices import find_choices
-from docrag.answer.find_counts import find_counts, find_pages
-from docrag.answer.find_lists import find_lists
-from docrag.answer.find_phrases import find_extremes, find_phrases
-from docrag.answer.find_ratios import find_ratios, find_statement_lines
-from docrag.answer.find_values import find_values
-from docrag.answer.question_type import Question
-from docrag.answer.view import PageView, TermWeights
+from docrag.answer.extractive.candidates import Candidate, Finder, Task
+from docrag.answer.extractive.find_arithmetic import find_arithmetic
+from docrag.answer.extractive.find_choices import find_choices
+from docrag.answer.extractive.find_counts import find_counts, find_pages
+from docrag.answer.extractive.find_lists import find_lists
+from docrag.answer.extractive.find_phrases import find_extremes, find_phrases
+from docrag.answer.extractive.find_ratios import find_ratios, find_statement_lines
+from docrag.answer.extractive.find_values import find_values
+from docrag.answer.extractive.question_type import Question
+from docrag.answer.extractive.view import PageView, TermWeights
+from docrag.answer.search import Search
 from docrag.protocols import Corpus
-from docrag.types import Document, Hit, PageRef, Query, Scope, TraceStep, UnitRef, Usage
+from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef, Usage
 
 FINDERS: tuple[Finder, ...] = (
     find_ratios,
@@ -40,38 +40,6 @@ MAX_DOCUMENT_PAGES = 120
 SIMILAR_SPELLING = 0.85
 """Likeness (`difflib`) from which a name of the question is taken for a misspelled one of the page."""
 _EVIDENCE_CHARS = 2000
-
-
-class Hits(Protocol):
-    """What a search returns."""
-
-    @property
-    def hits(self) -> Sequence[Hit]:
-        """Best first."""
-        ...
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What failed and was done without."""
-        ...
-
-    @property
-    def usage(self) -> Usage:
-        """What models were paid for it."""
-        ...
-
-    @property
-    def steps(self) -> Sequence[TraceStep]:
-        """What the stages of retrieval did."""
-        ...
-
-
-class Search(Protocol):
-    """Retrieval, as answering needs it: the `search` method of a retrieval stage."""
-
-    def __call__(self, query: Query, *, k: int) -> Hits:
-        """At most `k` units of ``query.unit`` within ``query.scope``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

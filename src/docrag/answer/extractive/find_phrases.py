@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_values import anchored, find_numbers, quote_place, surrounding_features
-from docrag.answer.grid import Cell
-from docrag.answer.question_type import Kind
-from docrag.answer.view import PageView, is_numeric, stem_set
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.find_values import anchored, find_numbers, quote_place, surrounding_features
+from docrag.answer.extractive.grid import Cell
+from docrag.answer.extractive.question_type import Kind
+from docrag.answer.extractive.view import PageView, is_numeric, stem_set
 from docrag.answer.words import STOP_WORDS, stems, tokens
 from docrag.geometry import Box
 

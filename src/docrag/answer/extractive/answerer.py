@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from docrag.answer.abstention import reason_to_abstain, scope_warnings
 from docrag.answer.citations import Claim, Verified, verify_citations
-from docrag.answer.confidence import Calibration, Judged, load_calibration
 from docrag.answer.evidence import EvidenceLedger
+from docrag.answer.extractive.confidence import Calibration, Judged, load_calibration
+from docrag.answer.extractive.gather import Gathered, Gatherer
+from docrag.answer.extractive.question_type import analyse
 from docrag.answer.finish import nothing_unfinished
-from docrag.answer.gather import Gathered, Gatherer, Search
 from docrag.answer.options import ExtractiveOptions
-from docrag.answer.question_type import analyse
+from docrag.answer.search import Search
 from docrag.answer.spent import spent
 from docrag.answer.trace import TraceBuilder
 from docrag.chat.events import SILENCE, Listener, StepEvent

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from docrag.answer.grid import Cell, Grid, build_grid
+from docrag.answer.extractive.grid import Cell, Grid, build_grid
 from docrag.answer.values import numbers, years
 from docrag.answer.words import STOP_WORDS, Token, tokens
 from docrag.types import Evidence, Page, PageRef

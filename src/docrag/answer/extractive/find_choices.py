@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_values import find_numbers, quote_place, surrounding_features
-from docrag.answer.question_type import Kind
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.find_values import find_numbers, quote_place, surrounding_features
+from docrag.answer.extractive.question_type import Kind
+from docrag.answer.extractive.view import PageView, stem_set
 from docrag.answer.quote_match import QuoteFinder
-from docrag.answer.view import PageView, stem_set
 from docrag.answer.words import NEGATIONS
 
 MIN_PASSAGE = 0.4

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import NamedTuple
 
-from docrag.answer.candidates import Candidate
-from docrag.answer.gather import Gathered
+from docrag.answer.extractive.candidates import Candidate
+from docrag.answer.extractive.gather import Gathered
 from docrag.errors import ConfigError
 
 TABLE = "calibration.json"
@@ -149,7 +149,7 @@ def features_of(gathered: Gathered) -> list[dict[str, float]]:
 
 def load_calibration() -> Calibration:
     """Read the packaged table; raise `ConfigError` when it is damaged."""
-    text = resources.files("docrag.answer").joinpath(TABLE).read_text(encoding="utf-8")
+    text = resources.files("docrag.answer.extractive").joinpath(TABLE).read_text(encoding="utf-8")
     try:
         table = json.loads(text)
         return Calibration(

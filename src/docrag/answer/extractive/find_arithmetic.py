@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from docrag.answer.candidates import Candidate, Task
-from docrag.answer.find_values import Found, find_numbers, quote_place
-from docrag.answer.question_type import Kind, Operation, Question
+from docrag.answer.extractive.candidates import Candidate, Task
+from docrag.answer.extractive.find_values import Found, find_numbers, quote_place
+from docrag.answer.extractive.question_type import Kind, Operation, Question
+from docrag.answer.extractive.view import stem_set
 from docrag.answer.values import plain
-from docrag.answer.view import stem_set
 
 MAX_RESULTS = 20
 MIN_PAIR_COVERAGE = 0.3

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_values import surrounding_features
-from docrag.answer.question_type import Kind, Question
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.find_values import surrounding_features
+from docrag.answer.extractive.question_type import Kind, Question
+from docrag.answer.extractive.view import PageView, stem_set
 from docrag.answer.quote_match import QuoteFinder
 from docrag.answer.values import emails, urls
-from docrag.answer.view import PageView, stem_set
 from docrag.answer.words import stem, stems
 
 MAX_PLACES = 12

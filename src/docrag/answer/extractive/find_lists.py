@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from docrag.answer.candidates import Candidate, Place, Task
-from docrag.answer.find_counts import items_below
-from docrag.answer.find_values import surrounding_features
-from docrag.answer.question_type import Kind
+from docrag.answer.extractive.candidates import Candidate, Place, Task
+from docrag.answer.extractive.find_counts import items_below
+from docrag.answer.extractive.find_values import surrounding_features
+from docrag.answer.extractive.question_type import Kind
+from docrag.answer.extractive.view import PageView, stem_set
 from docrag.answer.values import dates, numbers
-from docrag.answer.view import PageView, stem_set
 
 _COUNT_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "both": 2}
 _SPLIT = re.compile(r"\s*(?:,\s*(?:and|or)\s+|,|;|\s+and\s+|\s+or\s+|\s*&\s+)\s*")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from docrag.answer import question_patterns as patterns
+from docrag.answer.extractive import question_patterns as patterns
 from docrag.answer.values import years
 from docrag.answer.words import Token, is_content, stem, tokens, word_set
 
