@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -24,6 +25,9 @@ from docrag.models.faults import FeatureRefused, ImagesRefused, TransientFault, 
 from docrag.models.image_tokens import CountImage, upper_estimate
 from docrag.models.options import PriceOptions
 from docrag.models.text_tokens import estimate_tokens
+
+COUNTED_TEXTS = 64
+"""Texts whose number of tokens is remembered."""
 
 MAX_TRIES = 3
 """Requests in one call, those included that are repeated without a part that the server refused."""
@@ -74,7 +78,8 @@ class ModelChat:
         self._max_output_tokens = max_output_tokens
         self._timeout_s = timeout_s
         self._price = price
-        self._count_text = count_text
+        # A prompt is counted before it is sent, and again where the server does not say its cost.
+        self._count_text = lru_cache(maxsize=COUNTED_TEXTS)(count_text)
         self._count_image = count_image
         self._pause = pause
 
