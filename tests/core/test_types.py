@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from docrag.errors import DocragError, IngestError, MissingExtra
+from docrag.errors import Cancelled, DocragError, IngestError, MissingExtra
 from docrag.geometry import Box
 from docrag.types import Page, PageRef, Scope, Scored, Table, UnitRef, Word, ranked
 
@@ -82,5 +82,6 @@ def test_every_error_has_the_root_and_an_exit_code():
     def subclasses(root: type[DocragError]) -> set[type[DocragError]]:
         return {root} | {deep for child in root.__subclasses__() for deep in subclasses(child)}
 
-    assert {kind.exit_code for kind in subclasses(DocragError)} <= {1, 2, 3}
+    assert {kind.exit_code for kind in subclasses(DocragError)} <= {1, 2, 3, 130}
+    assert Cancelled.exit_code == 130  # as for a command that Ctrl-C ends
     assert MissingExtra.exit_code == 1

@@ -76,7 +76,9 @@ def embed(texts: Sequence[str], dim: int = 8) -> np.ndarray:
 
 
 def chunk_vectors(pages: Sequence[Page]) -> np.ndarray:
-    return embed([chunk.text for page in pages for chunk in page.chunks])
+    """A vector for every chunk, zeros for one without text."""
+    texts = [chunk.text for page in pages for chunk in page.chunks]
+    return embed(texts) * np.array([bool(text) for text in texts], np.float32)[:, np.newaxis]
 
 
 def put(

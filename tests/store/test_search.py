@@ -163,7 +163,7 @@ def test_an_unfinished_index_finds_exactly_the_committed_units(script, query, un
 def test_cosine_is_that_of_the_committed_chunks_after_any_edits(script, query, pages):
     with index_after(script, finished=False) as (path, model), IndexReader(path) as reader:
         vector = embed([query])[0]
-        texts_of = units(model, "region")
+        texts_of = {key: text for key, text in units(model, "region").items() if text}
         cosines = embed(list(texts_of.values())).astype(np.float64) @ vector.astype(np.float64)
         expected = ranked([Scored(key, float(c)) for key, c in zip(texts_of, cosines, strict=True)])
         docs = tuple(sorted(model)[1:])

@@ -24,7 +24,6 @@ def with_picture(page: Page) -> Page:
 
 def written(index: Path, pages: list[Page]) -> None:
     vectors = chunk_vectors(pages)
-    vectors[[not chunk.text for page in pages for chunk in page.chunks]] = 0
     with IndexWriter(index, owner="test", text_encoder=ENCODER) as writer:
         draft = writer.draft("0" * 32, fingerprint="f1")
         draft.add(pages, vectors)
