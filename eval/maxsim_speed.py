@@ -182,7 +182,7 @@ def colpali_engine_scorer() -> Callable[..., Any]:
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        colpali_engine_scorer.keep = library  # type: ignore[attr-defined]
+        colpali_engine_scorer.keep = library  # type: ignore[attr-defined] - lives as long as the operators
     from colpali_engine.utils.processing_utils import BaseVisualRetrieverProcessor
 
     return BaseVisualRetrieverProcessor.score_multi_vector

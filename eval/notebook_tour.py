@@ -27,7 +27,7 @@ shown: list[str] = []
 def show(result: object) -> None:
     """Print a result, and keep how a notebook shows it."""
     print(result)
-    shown.append(result._repr_html_())  # type: ignore[attr-defined]
+    shown.append(result._repr_html_())  # type: ignore[attr-defined] - all results have it
 
 
 # %% [markdown]

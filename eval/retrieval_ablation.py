@@ -49,12 +49,12 @@ class WholeQuestion:
 
 def bm25(**changes: object) -> RetrievalOptions:
     weights = WeightedSumOptions(weights={"bm25": 1.0})
-    return RetrievalOptions(retrievers=("bm25",), fusion=weights, **changes)  # type: ignore[arg-type]
+    return RetrievalOptions(retrievers=("bm25",), fusion=weights, **changes)  # type: ignore[arg-type] - checked when made
 
 
 def weighted(bm25: float, **changes: object) -> RetrievalOptions:
     weights = {"bm25": bm25, "dense": round(1 - bm25, 3)}
-    return RetrievalOptions(fusion=WeightedSumOptions(weights=weights, **changes))  # type: ignore[arg-type]
+    return RetrievalOptions(fusion=WeightedSumOptions(weights=weights, **changes))  # type: ignore[arg-type] - checked when made
 
 
 def stages(corpus: IndexReader, embedder: TextEmbedder | None) -> dict[str, Callable[[], RetrievalStage]]:

@@ -17,10 +17,11 @@ from tests.agents.fakes import (
 from tests.answer.conftest import FakeCorpus, make_page
 
 from docrag.agents.options import SeekerInspectorOptions
-from docrag.agents.seeker_inspector import SeekerInspectorAgent
+from docrag.agents.seeker_inspector import SeekerInspectorAgent, SeekerReply
 from docrag.answer.options import ContextOptions
 from docrag.chat.events import TokenEvent
-from docrag.errors import Cancelled, ModelUnavailable
+from docrag.chat.json_reply import parse_reply
+from docrag.errors import Cancelled, ModelFormatError, ModelUnavailable
 from docrag.types import NOT_ANSWERABLE, Abstention, Answer, Query, Scope
 
 QUESTION = Query("How much rain fell at the stations Alder and Birch?")
@@ -304,3 +305,9 @@ def test_pages_can_be_packed_into_one_picture(corpus: FakeCorpus):
     answer = SeekerInspectorAgent(parts, options).answer(QUESTION)
     assert [asked.n_images for asked in model.asked] == [1, 1]
     assert [d["packing"] for d in detail_of(answer, "make context")] == ["collage", "collage"]
+
+
+def test_an_object_without_a_choice_is_no_reply_of_the_seeker():
+    with pytest.raises(ModelFormatError, match="choice"):
+        parse_reply('{"tool": "format_disk"}', SeekerReply)
+    assert parse_reply('{"choice": []}', SeekerReply).choice == []

@@ -43,7 +43,7 @@ class SeekerReply(BaseModel):
 
     reason: str = ""
     summary: str = ""
-    choice: list[str] = Field(default_factory=list[str])
+    choice: list[str] = Field(description="ids of the pages chosen; empty when none of them helps")
 
     _choice = field_validator("choice", mode="before")(ids_of)
 

@@ -45,7 +45,12 @@ class DocragAnswerer(RunnableSerializable[AnswererInput, AIMessage]):
     rag: DocRAG
     scope: Scope = Scope()
 
-    def invoke(self, input: AnswererInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:  # noqa: ANN401
+    def invoke(
+        self,
+        input: AnswererInput,
+        config: RunnableConfig | None = None,
+        **kwargs: Any,  # noqa: ANN401 - LangChain's signature
+    ) -> AIMessage:
         """Answer one question."""
         return self._call_with_config(self._answer, input, config, **kwargs)
 
@@ -53,7 +58,7 @@ class DocragAnswerer(RunnableSerializable[AnswererInput, AIMessage]):
         self,
         input: AnswererInput,
         config: RunnableConfig | None = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - LangChain's signature
     ) -> AIMessage:
         """`invoke` for an event loop."""
         return await self._acall_with_config(self._aanswer, input, config, **kwargs)
