@@ -16,7 +16,7 @@ from tests.store.bm25 import bm25
 from tests.store.pages import ENCODER, chunk_vectors, embed, make_page, put
 
 from docrag.errors import EncoderMismatch
-from docrag.store.fulltext import PAIR_WEIGHT
+from docrag.store.fulltext import WORD_REPEATS
 from docrag.store.reader import IndexReader
 from docrag.store.terms import index_terms, pairs, words
 from docrag.store.writer import IndexWriter
@@ -81,7 +81,7 @@ def units(model: Model, unit: Unit) -> dict[UnitRef, str]:
 
 
 def oracle(model: Model, query: str, *, unit: Unit) -> list[Scored]:
-    weights = dict.fromkeys(words(query), 1.0) | dict.fromkeys(pairs(words(query)), PAIR_WEIGHT)
+    weights = dict.fromkeys(words(query), 1.0) | dict.fromkeys(pairs(words(query)), 1 / WORD_REPEATS)
     texts_of = {key: index_terms(text).split() for key, text in units(model, unit).items()}
     texts_of = {key: terms for key, terms in texts_of.items() if terms}  # LanceDB counts no empty text
     return ranked([Scored(key, score) for key, score in bm25(weights, texts_of).items()])

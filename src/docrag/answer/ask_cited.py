@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -49,9 +50,7 @@ def ask_cited(
         As `Run.ask`.
     """
     stream = SentenceStream(run.say, links=links)
-    # As written: every field is required, so that a server that enforces the schema leaves none out.
-    enforced = schema.model_json_schema(mode="serialization")
-    request = Request(schema=enforced, schema_name=schema.__name__)
+    request = Request(schema=_enforced(schema), schema_name=schema.__name__)
     streamed = Request(schema=request.schema, schema_name=request.schema_name, on_token=stream.feed)
     reply = run.ask(role, messages, prompt=prompt, request=streamed if is_streamed else request)
     if reply.finish == "refusal":
@@ -67,3 +66,9 @@ def ask_cited(
     if not is_complete:
         run.warn(CUT_OFF)
     return Asked(read.reply, reply.text, is_complete, stream)
+
+
+@cache
+def _enforced(schema: type[BaseModel]) -> dict[str, Any]:
+    """JSON schema as written: every field is required, so that a server that enforces it leaves none out."""
+    return schema.model_json_schema(mode="serialization")

@@ -17,6 +17,7 @@ TINY_PT = 1.2
 """Words whose boxes are lower cannot be read at any sensible enlargement."""
 _HIDDEN_NOTE = "hidden_text:"
 _KEPT_CONTROLS = frozenset("\n\t")
+_WITHOUT_CONTROLS = {code: None for code in (*range(32), 127) if chr(code) not in _KEPT_CONTROLS}
 _JOINERS = frozenset("\u200c\u200d")  # Persian and Indic scripts need them
 _SPECIAL_TOKEN = re.compile(
     r"<(?=\|[^|<>\s]{1,40}\|>)"  # <|im_start|> and its kin of Qwen, Llama 3, Phi
@@ -89,7 +90,7 @@ def without_disguise(text: str) -> VisibleText:
                 findings[what] = None
         text = "".join(kept)
     else:
-        text = "".join(char for char in text if char.isprintable() or char in _KEPT_CONTROLS)
+        text = text.translate(_WITHOUT_CONTROLS)
     broken = _SPECIAL_TOKEN.sub(lambda match: match[0] + " ", text)
     if broken != text:
         findings["marks of a chat template"] = None

@@ -19,7 +19,7 @@ from docrag.store.page_codec import unpack_page
 from docrag.store.schema import CHUNKS, DOCUMENTS, PAGES, TABLES
 from docrag.store.selection import Place
 from docrag.store.vectors import ChunkVectors
-from docrag.types import Document, Page, PageRef, RegionKind
+from docrag.types import Document, Page, PageRef, RegionKind, UnitRef
 
 PAGE_CACHE = 256
 """Unpacked pages kept in memory; a dense page of 1,000 words takes about 0.4 MB."""
@@ -74,6 +74,15 @@ class Snapshot:
         }
         order = {document.doc_id: i for i, document in enumerate(self.documents)}
         return dict(sorted(places.items(), key=lambda item: (order[item[0].doc_id], item[0].page_no)))
+
+    @cached_property
+    def page_units(self) -> Mapping[int, UnitRef]:
+        """Every indexed page by the place of its row, as search returns it."""
+        name_of = {document.doc_id: document.doc for document in self.documents}
+        return {
+            place.row_id: UnitRef(name_of[ref.doc_id], ref.page_no, 0, ref.doc_id)
+            for ref, place in self.pages.items()
+        }
 
     @cached_property
     def labels(self) -> Mapping[str, Mapping[int, str]]:
@@ -152,7 +161,7 @@ class Snapshot:
         """Drop what was read into memory."""
         with self._lock:
             self._unpacked.clear()
-        for name in ("pages", "labels", "chunk_kinds", "vectors"):
+        for name in ("pages", "page_units", "labels", "chunk_kinds", "vectors"):
             self.__dict__.pop(name, None)
 
     def where(self, table: str, place: Place) -> str | None:
