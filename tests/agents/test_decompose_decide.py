@@ -21,6 +21,7 @@ from tests.answer.conftest import FakeCorpus, make_page
 
 from docrag.agents.decompose_decide import DecomposeDecideAgent
 from docrag.agents.options import DecomposeDecideOptions
+from docrag.chat.events import SILENCE, Listener
 from docrag.errors import Cancelled, ModelUnavailable
 from docrag.models.scripted import ScriptedChatModel
 from docrag.types import NOT_ANSWERABLE, Abstention, Hit, Query, Scored, UnitRef, Usage
@@ -49,7 +50,7 @@ class RankedSearch:
         self._orders = orders or {"bm25": (0, 1), "dense": (1, 0), "visual": (2, 1)}
         self.asked: list[str] = []
 
-    def __call__(self, query: Query, *, k: int) -> RankedResult:
+    def __call__(self, query: Query, *, k: int, listener: Listener = SILENCE) -> RankedResult:
         self.asked.append(query.text)
         rankings = {
             name: [Scored(UNITS[i], 1.0 / (place + 1)) for place, i in enumerate(order)]

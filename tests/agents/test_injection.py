@@ -172,7 +172,7 @@ KINDS: Mapping[str, Callable[[AnswerParts], Answerer]] = {
 
 
 def ask(rag: DocRAG, kind: str, doc: str, listener: Listener = SILENCE) -> tuple[Answer, Obedient]:
-    def search(query: Query, *, k: int) -> SearchResult:
+    def search(query: Query, *, k: int, listener: Listener = SILENCE) -> SearchResult:
         return rag.search(query.text, k=k, unit=query.unit, scope=query.scope)
 
     obedient = Obedient()

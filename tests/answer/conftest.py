@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from docrag.chat.events import SILENCE, Listener
 from docrag.geometry import Box, union_box
 from docrag.types import (
     Chunk,
@@ -129,7 +130,7 @@ class FakeCorpus:
     def search_vector(self, vector, *, scope: Scope, k: int) -> list[Scored]:
         return []
 
-    def search(self, query: Query, *, k: int) -> Found:
+    def search(self, query: Query, *, k: int, listener: Listener = SILENCE) -> Found:
         scored = self.search_text(query.text, unit="page", scope=query.scope, k=k)
         return Found([self.hit(s.unit, s.score) for s in scored])
 

@@ -257,8 +257,8 @@ def test_branches_can_search_by_words_and_by_looks():
     parts = parts_of(CORPUS, FakeChat([TEXT, OTHER, FUSED]), pictures=FakePictures())
     one = DualBranchAnswerer(
         parts,
-        text_search=lambda query, *, k: found([first]),
-        image_search=lambda query, *, k: found([second]),
+        text_search=lambda query, *, k, listener: found([first]),
+        image_search=lambda query, *, k, listener: found([second]),
     )
     answer = one.answer(QUESTION)
     contexts = [dict(s.detail) for s in answer.trace if s.name == "make context"]

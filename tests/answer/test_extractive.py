@@ -9,6 +9,7 @@ from docrag.answer.extractive.answerer import ExtractiveAnswerer
 from docrag.answer.extractive.confidence import METHODS, Calibration, load_calibration
 from docrag.answer.options import ExtractiveOptions
 from docrag.answer.trace import TraceBuilder
+from docrag.chat.events import SILENCE, Listener
 from docrag.protocols import Answerer
 from docrag.types import NOT_ANSWERABLE, Abstention, Query, Scope, Usage
 
@@ -45,7 +46,7 @@ def test_an_answer_is_short_cited_boxed_and_explained():
 def test_what_searches_warn_of_and_cost_is_in_the_answer():
     corpus = FakeCorpus({"a.pdf": [TABLE]})
 
-    def search(query: Query, *, k: int) -> Found:
+    def search(query: Query, *, k: int, listener: Listener = SILENCE) -> Found:
         cost = Usage(
             elapsed_s=9, n_model_calls=2, n_input_tokens=30, n_output_tokens=4, n_images=1, cost_usd=0.5
         )

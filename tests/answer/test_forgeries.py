@@ -8,6 +8,7 @@ from tests.answer.model_support import FakeChat, cited_json, parts_of
 
 from docrag.answer.options import SinglePassOptions
 from docrag.answer.single_pass import SinglePassAnswerer
+from docrag.chat.events import SILENCE, Listener
 from docrag.types import Query
 
 SUBJECTS = ["Revenue", "Costs", "Wages", "Taxes", "Debts", "Sales", "Assets", "Fees", "Grants", "Rents"]
@@ -28,7 +29,7 @@ SHOWN = [("d1.pdf", 1), ("d1.pdf", 2)]
 TRUE = [("E1", line(1, 1, 0)), ("E2", line(1, 2, 3))]
 
 
-def search(query: Query, *, k: int) -> Found:
+def search(query: Query, *, k: int, listener: Listener = SILENCE) -> Found:
     found = CORPUS.search(Query("were"), k=6)
     return Found([hit for hit in found.hits if (hit.doc, hit.page_no) in SHOWN])
 

@@ -11,7 +11,7 @@ from tests.retrieve.small_corpus import SmallCorpus, unit
 
 from docrag.chat.messages import ImagePart, Message
 from docrag.chat.model import CallUsage, Limits, Reply, Request
-from docrag.errors import DocragError, IngestError, ModelError
+from docrag.errors import BudgetExceeded, DocragError, IngestError, ModelError
 from docrag.geometry import Box
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.relevance import Relevance
@@ -143,16 +143,19 @@ class ListScorer:
         identity: str = "list 1",
     ) -> None:
         self.name = name
-        self.identity = identity
+        self._identity = identity
         self.asked: list[str] = []
         self._scores = scores
+
+    def identify(self, calls: Calls) -> str:
+        return self._identity
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         results: list[Relevance | DocragError] = []
         for page in pages:
             try:
                 calls.start()
-            except DocragError as error:
+            except BudgetExceeded as error:
                 results.append(error)
                 continue
             calls.charge(USAGE)

@@ -45,7 +45,7 @@ MakeStep = Callable[..., RerankStep]
 
 
 def judge(scorer: RelevanceScorer, **budget: Any) -> Judge:
-    return Judge(scorer, Views(CORPUS), MemoryCache(), lambda: Calls(**budget))
+    return Judge(scorer, Views(CORPUS), MemoryCache(), lambda cancelled: Calls(cancelled, **budget))
 
 
 def pointwise(reply: Any = logprobs_reply, *, n_head: int = 20, **budget: Any) -> RerankStep:
@@ -67,14 +67,15 @@ def filtered(*, n_head: int = 20, broken: bool = False, **budget: Any) -> Rerank
 def listwise(reply: Any = order_reply, *, n_head: int = 20, **budget: Any) -> RerankStep:
     return ListwiseReranker(
         FakeChat(reply), PROMPTS.get("rerank_listwise"), Views(CORPUS), cache=MemoryCache(),
-        make_calls=lambda: Calls(**budget), n_head=n_head, window=4, stride=2, n_parallel=1,
+        make_calls=lambda cancelled: Calls(cancelled, **budget),
+        n_head=n_head, window=4, stride=2, n_parallel=1,
     )  # fmt: skip
 
 
 def consistency(reply: Any = keep_all_reply, *, n_head: int = 20, **budget: Any) -> RerankStep:
     return ConsistencyFilter(
         FakeChat(reply), PROMPTS.get("rerank_consistency"), Views(CORPUS), cache=MemoryCache(),
-        make_calls=lambda: Calls(**budget), n_head=n_head,
+        make_calls=lambda cancelled: Calls(cancelled, **budget), n_head=n_head,
     )  # fmt: skip
 
 

@@ -42,7 +42,12 @@ def relevance_filter(
     views: Views | None = None,
     **budget: Any,
 ) -> RelevanceFilter:
-    judge = Judge(scorer or ListScorer(), views or Views(CORPUS), MemoryCache(), lambda: Calls(**budget))
+    judge = Judge(
+        scorer or ListScorer(),
+        views or Views(CORPUS),
+        MemoryCache(),
+        lambda cancelled: Calls(cancelled, **budget),
+    )
     return RelevanceFilter(judge, cutoff, n_head=n_head)
 
 

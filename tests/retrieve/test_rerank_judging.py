@@ -235,7 +235,9 @@ def test_a_file_that_is_no_cache_is_an_error_and_one_that_breaks_later_is_none(t
 
 
 def test_what_the_calls_do_not_reach_follows_in_its_old_order():
-    result = reranker(make_calls=lambda: Calls(max_calls=3)).rerank(QUESTION, candidates())
+    result = reranker(make_calls=lambda cancelled: Calls(cancelled, max_calls=3)).rerank(
+        QUESTION, candidates()
+    )
     assert [item.unit for item in result.ranking] == [PAGES[2], PAGES[1], PAGES[0], PAGES[3], PAGES[4]]
     assert ["list" in item.sources for item in result.ranking] == [True, True, True, False, False]
     (warning,) = result.warnings
@@ -247,9 +249,9 @@ def test_what_the_calls_do_not_reach_follows_in_its_old_order():
 
 def test_seconds_end_a_reranking_too():
     # One look at the clock to begin, one for every call: at 1, 2 and 3 s there is time, at 4 s none is left.
-    result = reranker(make_calls=lambda: Calls(max_seconds=3.5, clock=Clock(1.0))).rerank(
-        QUESTION, candidates()
-    )
+    result = reranker(
+        make_calls=lambda cancelled: Calls(cancelled, max_seconds=3.5, clock=Clock(1.0))
+    ).rerank(QUESTION, candidates())
     assert [item.unit for item in result.ranking][:3] == [PAGES[2], PAGES[1], PAGES[0]]
     assert "3.5 seconds are over (max_seconds)" in result.warnings[0]
 

@@ -203,7 +203,11 @@ def test_a_page_without_picture_keeps_its_place():
 
 def test_a_budget_leaves_what_the_windows_so_far_have_done():
     result = reranker(
-        FakeChat(order_reply), window=2, stride=1, n_permutations=1, make_calls=lambda: Calls(max_calls=2)
+        FakeChat(order_reply),
+        window=2,
+        stride=1,
+        n_permutations=1,
+        make_calls=lambda cancelled: Calls(cancelled, max_calls=2),
     ).rerank(QUESTION, candidates())
     # The windows 4-5 and 3-4 are ordered: gold comes up two places.
     assert [item.unit for item in result.ranking] == [PAGES[0], PAGES[1], PAGES[4], PAGES[2], PAGES[3]]

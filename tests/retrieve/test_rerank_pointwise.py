@@ -130,6 +130,6 @@ def test_calls_of_a_budget_are_shared_out_from_the_front():
 
 
 def test_the_identity_names_model_and_prompts():
-    identity = scorer(FakeChat(logprobs_reply, name="qwen")).identity
+    identity = scorer(FakeChat(logprobs_reply, name="qwen")).identify(Calls())
     digests = [Prompts().get(name).digest for name in ("rerank_pointwise", "rerank_verdict")]
     assert identity == "|".join(["qwen", *digests])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from tests.retrieve.small_corpus import FixedRetriever, SmallCorpus, unit
 
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage
 from docrag.errors import ConfigError, ModelError
 from docrag.retrieve.cutoff.cut import Cut
@@ -34,7 +35,7 @@ class Last:
 
     name = "last"
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         last = candidates[-1]
         return Reranked(
             candidates[:-1],

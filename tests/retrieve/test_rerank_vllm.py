@@ -100,7 +100,7 @@ def client(double: Double) -> Iterator[Callable[..., VllmScorer]]:
     made: list[VllmScorer] = []
 
     def make(**more: Any) -> VllmScorer:
-        made.append(VllmScorer(double.url, sleep=lambda _: None, **more))
+        made.append(VllmScorer(double.url, max_pause_s=0, **more))
         return made[-1]
 
     yield make
@@ -128,7 +128,7 @@ def test_scores_come_back_to_the_pages_that_they_belong_to(double: Double, clien
     }
     assert {r["text_1" if endpoint == "score" else "query"] for r in double.requests} == {"Where is it?"}
     assert [usage.n_input_tokens for usage in calls.usage] == [11, 11, 11]
-    assert scorer.identity == f"tiny|/models/tiny|{endpoint}"
+    assert scorer.identify(Calls()) == f"tiny|/models/tiny|{endpoint}"
 
 
 @pytest.mark.parametrize("endpoint", ["score", "rerank"])
@@ -214,13 +214,13 @@ def test_a_server_that_trickles_does_not_get_more_time(double: Double, client: M
 def test_the_model_must_be_named_when_there_are_several(double: Double, client: Make):
     double.models = [{"id": "a"}, {"id": "b"}]
     with pytest.raises(ModelError, match=r"has the models \['a', 'b'\], asked for its only one; set model"):
-        _ = client().identity
+        _ = client().identify(Calls())
     with pytest.raises(ModelError, match="asked for c"):
-        _ = client(model="c").identity
-    assert client(model="b").identity.startswith("b|")
+        _ = client(model="c").identify(Calls())
+    assert client(model="b").identify(Calls()).startswith("b|")
     double.models = None
     with pytest.raises(ModelError, match="no list of models"):
-        _ = client().identity
+        _ = client().identify(Calls())
 
 
 def test_without_a_server_the_fused_order_stays_until_it_is_there(double: Double, client: Make):
@@ -229,7 +229,7 @@ def test_without_a_server_the_fused_order_stays_until_it_is_there(double: Double
     double.server.server_close()
     scorer = client(max_retries=1)
     with pytest.raises(ModelUnavailable, match="gave up"):
-        _ = scorer.identity
+        _ = scorer.identify(Calls())
     step = RelevanceReranker(Judge(scorer, Views(CORPUS), MemoryCache()))
     result = step.rerank(Query("Where?"), candidates())
     assert result.ranking == candidates()

@@ -35,7 +35,7 @@ class Source:
 def find(run: Run, search: Search, query: Query, *, k: int) -> Hits:
     """Search as a step of the run, and return the whole result."""
     with run.step("search", f"searching for: {said(query.text)}") as detail:
-        found = search(query, k=k)
+        found = search(query, k=k, listener=run.listener)
         for warning in found.warnings:
             run.warn(warning)
         run.search_usage.append(found.usage)

@@ -43,7 +43,7 @@ class Run:
     """What one question has seen, spent and said so far; used from one thread.
 
     `marker` fences document text in every prompt of the run. `warnings` go into the answer, and
-    `search_usage` into its cost.
+    `search_usage` into its cost. `listener` is for searches: what happens here it hears by `step` and `say`.
     """
 
     def __init__(self, parts: RunParts, listener: Listener) -> None:
@@ -55,19 +55,19 @@ class Run:
         self.ledger = EvidenceLedger()
         self.warnings: list[str] = []
         self.search_usage: list[Usage] = []
-        self._listener = listener
+        self.listener = listener
 
     @contextmanager
     def step(self, name: str, message: str) -> Generator[dict[str, Any]]:
         """Announce and time a step; raises `docrag.errors.Cancelled` instead when the run is called off."""
         self.check_cancelled()
-        self._listener.on_event(StepEvent(name, message))
+        self.listener.on_event(StepEvent(name, message))
         with self.trace.step(name) as detail:
             yield detail
 
     def check_cancelled(self) -> None:
         """Raise `docrag.errors.Cancelled` when the listener has called the run off."""
-        if self._listener.cancelled():
+        if self.listener.cancelled():
             raise Cancelled("the question was called off")
 
     def warn(self, warning: str) -> None:
@@ -78,7 +78,7 @@ class Run:
     def say(self, text: str) -> None:
         """Send a piece of the answer to the listener."""
         if text:
-            self._listener.on_event(TokenEvent(text))
+            self.listener.on_event(TokenEvent(text))
 
     def ask(
         self, role: Role, messages: Sequence[Message], *, prompt: Prompt, request: Request | None = None
@@ -105,7 +105,7 @@ class Run:
             max_output_tokens=asked.max_output_tokens,
             timeout_s=_least(asked.timeout_s, self.meter.remaining_s),
             n_logprobs=asked.n_logprobs,
-            cancelled=self._listener.cancelled,
+            cancelled=self.listener.cancelled,
             on_token=asked.on_token,
         )
         with self.trace.step(f"call {role}") as detail:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from docrag.answer.run import Run
+from docrag.chat.events import SILENCE, Listener
 from docrag.types import Hit, Query, TraceStep, Usage
 
 
@@ -36,15 +37,19 @@ class Hits(Protocol):
 class Search(Protocol):
     """Retrieval, as answering needs it: the `search` method of a retrieval stage."""
 
-    def __call__(self, query: Query, *, k: int) -> Hits:
-        """At most `k` units of ``query.unit`` within ``query.scope``."""
+    def __call__(self, query: Query, *, k: int, listener: Listener = SILENCE) -> Hits:
+        """At most `k` units of ``query.unit`` within ``query.scope``.
+
+        `listener` hears what models are asked for, and may call the search off, which raises
+        `docrag.errors.Cancelled`.
+        """
         ...
 
 
 def search_for(run: Run, search: Search, query: Query, *, k: int) -> Sequence[Hit]:
     """Return the best `k` hits, as a step that the listener hears and the trace holds."""
     with run.step("search", f"searching for: {query.text}") as detail:
-        found = search(query, k=k)
+        found = search(query, k=k, listener=run.listener)
         for warning in found.warnings:
             run.warn(warning)
         run.search_usage.append(found.usage)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import threading
-import weakref
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from docrag.errors import ConfigError, ModelError
+from docrag.http_loop import HttpLoop
 from docrag.models.call import Call, Mailbox
 from docrag.models.faults import TransientFault
 
@@ -34,9 +32,7 @@ class Head:
 class Endpoint:
     """Posts to one URL. Redirects are not followed, and no proxy is taken from the environment.
 
-    Requests run on an event loop in a thread of their own, since only there a connection that hangs (in a
-    name look-up, a handshake, between two bytes of a header) can be given up at once. `where` names the
-    endpoint in errors.
+    `where` names the endpoint in errors.
     """
 
     def __init__(
@@ -50,7 +46,7 @@ class Endpoint:
     ) -> None:
         self._url = url
         self._where = where
-        self._client = httpx.AsyncClient(
+        client = httpx.AsyncClient(
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
@@ -58,10 +54,7 @@ class Endpoint:
             proxy=proxy,
             verify=_trusted(ca_file) if url.startswith("https:") or proxy else _NOBODY,
         )
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: weakref.finalize[..., Endpoint] | None = None
-        self._lock = threading.Lock()
-        self._is_closed = False
+        self._http = HttpLoop(client, where=where)
 
     def post(self, body: bytes, call: Call) -> Generator[Head | bytes]:
         """Yield the reply's head, then its body in pieces. Closing the generator ends the request.
@@ -76,8 +69,7 @@ class Endpoint:
             As `Call.check`.
         """
         mailbox: Mailbox[Head | bytes] = Mailbox()
-        loop = self._running_loop()
-        request = asyncio.run_coroutine_threadsafe(self._fetch(body, mailbox), loop)
+        request = self._http.start(lambda client: self._fetch(client, body, mailbox))
         try:
             yield from mailbox.receive(call)
         finally:
@@ -85,29 +77,12 @@ class Endpoint:
 
     def close(self) -> None:
         """End all requests and connections."""
-        with self._lock:
-            self._is_closed = True
-            if self._end is not None:
-                self._end()
+        self._http.close()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._is_closed:
-                raise ModelError(f"{self._where}: the model was closed")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=_serve, args=(self._loop,), name="docrag-endpoint", daemon=True
-                ).start()
-                # A model that is forgotten ends its thread; at the interpreter's end a daemon ends by itself.
-                self._end = weakref.finalize(self, _end, self._loop, self._client)
-                self._end.atexit = False
-            return self._loop
-
-    async def _fetch(self, body: bytes, mailbox: Mailbox[Head | bytes]) -> None:
+    async def _fetch(self, client: httpx.AsyncClient, body: bytes, mailbox: Mailbox[Head | bytes]) -> None:
         try:
             n_bytes = 0
-            async with self._client.stream("POST", self._url, content=body) as response:
+            async with client.stream("POST", self._url, content=body) as response:
                 mailbox.put(Head(response.status_code, dict(response.headers)))
                 async for piece in response.aiter_raw():
                     n_bytes += len(piece)
@@ -144,29 +119,3 @@ def _trusted(ca_file: Path | None) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"ca_file {ca_file}: cannot be read as certificates: {error}") from error
     return context
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped; the body of its thread."""
-    try:
-        loop.run_forever()
-    finally:
-        loop.close()
-
-
-def _end(loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
-    """Cancel what a loop does, close the connections and stop it; returns at once."""
-
-    async def end() -> None:
-        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await client.aclose()
-        loop.stop()
-
-    def start() -> None:
-        kept.append(loop.create_task(end()))
-
-    kept: list[asyncio.Task[None]] = []  # a loop holds its tasks weakly
-    loop.call_soon_threadsafe(start)

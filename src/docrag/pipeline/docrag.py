@@ -279,13 +279,24 @@ class DocRAG:
         return self.corpus.documents()
 
     def search(
-        self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        unit: Unit = "page",
+        scope: Scope = EVERYTHING,
+        listener: Listener = SILENCE,
     ) -> ShownSearch:
-        """Return the best `k` pages or regions for a query, with every retriever's ranks and scores."""
+        """Return the best `k` pages or regions for a query, with every retriever's ranks and scores.
+
+        `listener` hears what models are asked for; when it calls the search off, `docrag.errors.Cancelled` is
+        raised and their requests are dropped.
+        """
         from docrag.results.shown import ShownSearch
 
         corpus, files = self._parts.corpus, self._parts.files
-        result = self._parts.stage().search(Query(_encodable(query), unit, scope), k=k)
+        asked = Query(_encodable(query), unit, scope)
+        result = self._parts.stage().search(asked, k=k, listener=listener)
         return ShownSearch.of(result, corpus, files)
 
     def explain_candidates(self, query: Query, *, k: int = 10) -> list[TraceStep]:
@@ -303,7 +314,12 @@ class DocRAG:
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
     ) -> ShownSearch:
         """`search` for an event loop."""
-        return await in_thread(lambda _cancel: self.search(query, k=k, unit=unit, scope=scope))
+
+        def work(cancel: threading.Event) -> ShownSearch:
+            hearer = Hearer(lambda _event: None, cancel)
+            return self.search(query, k=k, unit=unit, scope=scope, listener=hearer)
+
+        return await in_thread(work)
 
     def ask(self, question: str, *, scope: Scope = EVERYTHING, listener: Listener = SILENCE) -> ShownAnswer:
         """Answer with verified citations, or abstain with a reason.

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, total_usage
-from docrag.errors import UsageError
+from docrag.errors import Cancelled, UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
@@ -100,17 +101,18 @@ class RetrievalStage:
         self._page_order: PageOrder = page_order
         self._depth = depth
 
-    def search(self, query: Query, *, k: int) -> SearchResult:
+    def search(self, query: Query, *, k: int, listener: Listener = SILENCE) -> SearchResult:
         """Return the best `k` units of ``query.unit`` within ``query.scope``.
 
-        An empty question finds nothing. Raises `docrag.errors.UsageError` when `k` is not positive or the
-        scope names a document that is not there.
+        An empty question finds nothing. `listener` hears what models are asked for, and may call the search
+        off. Raises `docrag.errors.UsageError` when `k` is not positive or the scope names a document that is
+        not there, `docrag.errors.Cancelled` when the search is called off.
         """
         if k < 1:
             raise UsageError(f"k is {k}, expected 1 or more")
-        watch = _Watch()
+        watch = _Watch(listener)
         documents = self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
-        plan = self._plans.plan_for(query)
+        plan = self._plans.plan_for(query, listener=listener)
         if self._planners:
             watch.record("query plan", searched=[sub.text for sub in plan.queries], notes=list(plan.notes))
         rankings = self._rankings(query, plan.queries if plan.retrieve else (), watch, k=k)
@@ -144,7 +146,7 @@ class RetrievalStage:
         warnings = list(plan.warnings)
         usage: list[CallUsage] = list(plan.usage)
         for step in self._rerank_steps:
-            reranked = step.rerank(query, fused)
+            reranked = step.rerank(query, fused, listener=listener)
             fused = list(reranked.ranking)
             cuts += reranked.cuts
             warnings += reranked.warnings
@@ -220,14 +222,17 @@ def in_document_order(fused: Sequence[Fused]) -> list[Fused]:
 
 
 class _Watch:
-    """Times steps one after the other."""
+    """Times steps one after the other, until the listener calls them off."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._last_s = time.perf_counter()
         self._steps: list[TraceStep] = []
 
     def record(self, name: str, **detail: object) -> None:
-        """Close the step that began when the last one was closed."""
+        """Close the step that began when the last one was closed; raises Cancelled when it was the last."""
+        if self._listener.cancelled():
+            raise Cancelled("the search was called off")
         now_s = time.perf_counter()
         self._steps.append(TraceStep(name, now_s - self._last_s, detail))
         self._last_s = now_s

@@ -36,7 +36,8 @@ class Desk:
 
     def search(self, text: str, *, k: int) -> list[Evidence]:
         """Return the best pages for a text, issued as evidence, best first."""
-        found = self._search(Query(text, unit="page", scope=self._scope), k=k)
+        query = Query(text, unit="page", scope=self._scope)
+        found = self._search(query, k=k, listener=self._run.listener)
         for warning in found.warnings:
             self._run.warn(warning)
         self._run.search_usage.append(found.usage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from docrag.answer.abstention import reason_to_abstain, scope_warnings
 from docrag.answer.citations import Claim, Verified, verify_citations
@@ -66,7 +67,8 @@ class ExtractiveAnswerer:
             if question.operation is not None:
                 detail["operation"] = str(question.operation)
         with trace.step("find candidates") as detail:
-            gatherer = Gatherer(self._corpus, self._search, n_pages=self._options.n_pages, ledger=ledger)
+            search = partial(self._search, listener=listener)
+            gatherer = Gatherer(self._corpus, search, n_pages=self._options.n_pages, ledger=ledger)
             gathered = gatherer.gather(question, query)
             detail["pages"] = [[v.evidence.hit.doc, v.page.page_no] for v in gathered.views]
             detail["n_candidates"] = len(gathered.candidates)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pydantic import BaseModel, Field
 
 from docrag.chat.ask import as_messages, ask_for
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.errors import ModelError
@@ -39,13 +40,14 @@ class Decomposer:
         self._max_parts = max_parts
         self._timeout_s = timeout_s
 
-    def revise(self, query: Query, plan: Plan) -> Plan:
+    def revise(self, query: Query, plan: Plan, *, listener: Listener = SILENCE) -> Plan:
         """Return the plan with sub-questions beside every sub-query."""
         if not query.text.strip():
             return plan
         messages = as_messages(self._prompt.render(question=query.text, n=str(self._max_parts)))
+        request = Request(timeout_s=self._timeout_s, cancelled=listener.cancelled)
         try:
-            split, usage = ask_for(self._chat, messages, Split, request=Request(timeout_s=self._timeout_s))
+            split, usage = ask_for(self._chat, messages, Split, request=request)
         except ModelError as error:
             return plan.warned(f"decomposition: {error}")
         asked = query.text.strip().casefold()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from docrag.chat.ask import as_messages, ask_for
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.errors import ModelError
 from docrag.retrieve.query.plan import Plan, SubQuery
+from docrag.retrieve.side_by_side import Ending, side_by_side
 from docrag.types import Query
 
 Mode = Literal["concatenate", "fuse"]
@@ -76,12 +77,17 @@ class QueryEnsemble:
         self._n_parallel = n_parallel
         self._timeout_s = timeout_s
 
-    def revise(self, query: Query, plan: Plan) -> Plan:
+    def revise(self, query: Query, plan: Plan, *, listener: Listener = SILENCE) -> Plan:
         """Return the plan with widened texts."""
         if not query.text.strip():
             return plan
-        with ThreadPoolExecutor(self._n_parallel) as pool:
-            replies = list(pool.map(lambda told: self._keywords(query.text, told), self._instructions))
+        ending = Ending(listener.cancelled)
+        replies = side_by_side(
+            lambda told: self._keywords(query.text, told, ending),
+            self._instructions,
+            n_parallel=self._n_parallel,
+            ending=ending,
+        )
         lists = [reply for reply in replies if not isinstance(reply, ModelError)]
         for failure in dict.fromkeys(str(reply) for reply in replies if isinstance(reply, ModelError)):
             plan = plan.warned(f"query ensemble: {failure}")
@@ -119,11 +125,12 @@ class QueryEnsemble:
         ]
 
     def _keywords(
-        self, question: str, instruction: str
+        self, question: str, instruction: str, ending: Ending
     ) -> tuple[list[str], tuple[CallUsage, ...]] | ModelError:
         messages = as_messages(self._prompt.render(question=question, instruction=instruction))
+        request = Request(timeout_s=self._timeout_s, cancelled=ending)
         try:
-            reply, usage = ask_for(self._chat, messages, Keywords, request=Request(timeout_s=self._timeout_s))
+            reply, usage = ask_for(self._chat, messages, Keywords, request=request)
         except ModelError as error:
             return error
         words = [" ".join(word.split()) for word in reply.keywords]

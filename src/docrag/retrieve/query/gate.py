@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from docrag.chat.ask import as_messages
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.chat.yes_no import ask_yes_no
@@ -30,13 +31,14 @@ class RetrievalGate:
         self._gamma = gamma
         self._timeout_s = timeout_s
 
-    def revise(self, query: Query, plan: Plan) -> Plan:
+    def revise(self, query: Query, plan: Plan, *, listener: Listener = SILENCE) -> Plan:
         """Return the plan, or one that retrieves nothing."""
         if not query.text.strip():
             return plan
         messages = as_messages(self._prompt.render(question=query.text))
+        request = Request(timeout_s=self._timeout_s, cancelled=listener.cancelled)
         try:
-            verdict = ask_yes_no(self._chat, messages, request=Request(timeout_s=self._timeout_s))
+            verdict = ask_yes_no(self._chat, messages, request=request)
         except ModelError as error:
             return plan.warned(f"retrieval gate: {error}; searched all the same")
         note = f"retrieval gate: P(retrieve) = {verdict.probability:.3f}, threshold {self._gamma}"

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.retrieve.query.plan import Plan, Planner, plan_for
 from docrag.types import Query
 
@@ -26,8 +27,8 @@ class PlanMemory:
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._lock = threading.Lock()
 
-    def plan_for(self, query: Query) -> Plan:
-        """Return the remembered plan, or make one."""
+    def plan_for(self, query: Query, *, listener: Listener = SILENCE) -> Plan:
+        """Return the remembered plan, or make one, which the listener hears."""
         if query.is_literal:
             return plan_for(query, ())
         with self._lock:
@@ -35,7 +36,9 @@ class PlanMemory:
             if plan is not None:
                 self._plans.move_to_end(query.text)
                 return plan
-        plan = plan_for(query, self._planners)
+        if self._planners:
+            listener.on_event(StepEvent("query plan", "planning the query"))
+        plan = plan_for(query, self._planners, listener=listener)
         if self._planners and not plan.warnings:
             with self._lock:
                 self._plans[query.text] = replace(plan, usage=())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage
 from docrag.types import Query, RegionKind
 
@@ -69,16 +70,20 @@ class Planner(Protocol):
 
     name: str
 
-    def revise(self, query: Query, plan: Plan) -> Plan:
-        """Return a plan for `query` that goes on from `plan`."""
+    def revise(self, query: Query, plan: Plan, *, listener: Listener = SILENCE) -> Plan:
+        """Return a plan for `query` that goes on from `plan`.
+
+        When the listener calls the search off, calls of models that are under way are dropped, and
+        `docrag.errors.Cancelled` is raised.
+        """
         ...
 
 
-def plan_for(query: Query, planners: Sequence[Planner]) -> Plan:
+def plan_for(query: Query, planners: Sequence[Planner], *, listener: Listener = SILENCE) -> Plan:
     """Let every planner revise the plan that searches for the question as asked."""
     plan = Plan((SubQuery(query.text),))
     for planner in planners:
-        plan = planner.revise(query, plan)
+        plan = planner.revise(query, plan, listener=listener)
         if not plan.retrieve:
             break
     return plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from docrag.chat.ask import as_messages, ask_for
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.retrieve.query.route import Route, Routed
@@ -40,9 +41,10 @@ class PromptedRouter:
         self._threshold = threshold
         self._timeout_s = timeout_s
 
-    def route(self, question: str) -> Routed:
-        """Return the routes that the model is sure enough of; raises ModelError."""
+    def route(self, question: str, *, listener: Listener = SILENCE) -> Routed:
+        """Return the routes that the model is sure enough of; raises ModelError, Cancelled."""
         messages = as_messages(self._prompt.render(question=question))
-        reply, usage = ask_for(self._chat, messages, Routes, request=Request(timeout_s=self._timeout_s))
+        request = Request(timeout_s=self._timeout_s, cancelled=listener.cancelled)
+        reply, usage = ask_for(self._chat, messages, Routes, request=request)
         sure = frozenset(r.route for r in reply.routes if r.confidence >= self._threshold)
         return Routed(sure, usage)

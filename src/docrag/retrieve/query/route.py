@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage
 from docrag.errors import ModelError
 from docrag.retrieve.query.plan import Plan, SubQuery
@@ -60,8 +61,8 @@ class Router(Protocol):
 
     name: str
 
-    def route(self, question: str) -> Routed:
-        """Return the routes; an empty set when there is nothing to go by. Raises ModelError."""
+    def route(self, question: str, *, listener: Listener = SILENCE) -> Routed:
+        """Return the routes; an empty set when there is nothing to go by. Raises ModelError, Cancelled."""
         ...
 
 
@@ -81,12 +82,12 @@ class RouterPlanner:
         self._keep_page = keep_page
         self._may_skip = may_skip
 
-    def revise(self, query: Query, plan: Plan) -> Plan:
+    def revise(self, query: Query, plan: Plan, *, listener: Listener = SILENCE) -> Plan:
         """Return the routed plan."""
         if not query.text.strip():
             return plan
         try:
-            routed = self._router.route(query.text)
+            routed = self._router.route(query.text, listener=listener)
         except ModelError as error:
             return plan.warned(f"routing: {error}; searched everything")
         routes = [route for route in Route if route in routed.routes]
@@ -117,7 +118,7 @@ class RuleRouter:
 
     name = "rules"
 
-    def route(self, question: str) -> Routed:
+    def route(self, question: str, *, listener: Listener = SILENCE) -> Routed:
         """Return the routes that the words name."""
         text = question.strip()
         if _SMALL_TALK.fullmatch(text) or _SUM.fullmatch(text):

@@ -13,7 +13,7 @@ from docrag.protocols import Corpus, PagePictures
 from docrag.retrieve.rerank.cache import Cache, FileCache, MemoryCache
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.consistency_filter import ConsistencyFilter
-from docrag.retrieve.rerank.judging import Judge
+from docrag.retrieve.rerank.judging import Judge, MakeCalls
 from docrag.retrieve.rerank.listwise import ListwiseReranker
 from docrag.retrieve.rerank.loaded import LoadedModels
 from docrag.retrieve.rerank.options import (
@@ -216,5 +216,5 @@ def _chat(
     return chat
 
 
-def _make_calls(options: JudgeOptions | ListwiseOptions | ConsistencyOptions) -> Callable[[], Calls]:
-    return lambda: Calls(max_calls=options.max_calls, max_seconds=options.max_seconds)
+def _make_calls(options: JudgeOptions | ListwiseOptions | ConsistencyOptions) -> MakeCalls:
+    return lambda cancelled: Calls(cancelled, max_calls=options.max_calls, max_seconds=options.max_seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 from docrag.chat.ask import repair
 from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, images_of
-from docrag.chat.model import CallUsage, Chat, Reply, Request
+from docrag.chat.model import CallUsage, Chat, Reply, Request, never
 from docrag.errors import (
     BudgetExceeded,
     Cancelled,
@@ -22,6 +21,7 @@ from docrag.errors import (
     ModelFormatError,
     ModelUnavailable,
 )
+from docrag.retrieve.side_by_side import Ending, side_by_side
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,16 +31,19 @@ Schema = TypeVar("Schema", bound=BaseModel)
 class Calls:
     """Counts calls and seconds; safe to use from several threads. None is no limit.
 
-    Once an endpoint is unavailable no further call starts. `clock` returns seconds.
+    Once an endpoint is unavailable no further call starts. `cancelled` says whether the search was called
+    off: calls end then, and no further one starts. `clock` returns seconds.
     """
 
     def __init__(
         self,
+        cancelled: Callable[[], bool] = never,
         *,
         max_calls: int | None = None,
         max_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.ending = Ending(cancelled)
         self._max_calls = max_calls
         self._max_seconds = max_seconds
         self._clock = clock
@@ -81,7 +84,11 @@ class Calls:
             There is no call or no time left.
         ModelUnavailable
             An earlier call found the endpoint gone.
+        Cancelled
+            The search was called off.
         """
+        if self.ending():
+            raise Cancelled("the search was called off")
         with self._lock:
             if self._unavailable is not None:
                 raise self._unavailable
@@ -121,6 +128,7 @@ class Calls:
                     max_output_tokens=request.max_output_tokens,
                     n_logprobs=request.n_logprobs,
                     timeout_s=left_s,
+                    cancelled=self.ending,
                 ),
             )
         except DocragError as error:
@@ -150,7 +158,7 @@ def each(
     """Result of `work` for every item, `n_parallel` at a time; an error stands in the place of its result.
 
     Items for which `calls` has no call left are not begun: the last ones, whatever thread is fastest. Wrong
-    configuration and cancelling are no results: they are raised.
+    configuration and cancelling are no results: they are raised, and end what is under way.
     """
     begun = items[: calls.n_left]  # all of them where that is None
     left_out = [calls.calls_used() for _ in items[len(begun) :]]
@@ -163,7 +171,4 @@ def each(
         except DocragError as error:
             return error
 
-    if n_parallel == 1 or len(begun) < 2:
-        return [*(attempt(item) for item in begun), *left_out]
-    with ThreadPoolExecutor(min(n_parallel, len(begun)), thread_name_prefix="rerank") as pool:
-        return [*pool.map(attempt, begun), *left_out]
+    return [*side_by_side(attempt, begun, n_parallel=n_parallel, ending=calls.ending), *left_out]

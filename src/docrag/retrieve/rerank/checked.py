@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.protocols import Reranker
-from docrag.retrieve.rerank.reranked import Reranked, describe
+from docrag.retrieve.rerank.reranked import Reranked, describe, how_many
 from docrag.types import Fused, Query
 
 
@@ -15,15 +16,16 @@ class CheckedReranker:
     """Makes a step of a `docrag.protocols.Reranker`.
 
     When it fails, or returns other units than it was given, one twice, or a score that is not finite, the
-    order stays as it was, with a warning.
+    order stays as it was, with a warning. It knows no listener: a search that is called off ends after it.
     """
 
     def __init__(self, reranker: Reranker) -> None:
         self._reranker = reranker
         self.name = type(reranker).__name__
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         """Return all of `candidates`, in the order that the reranker returned."""
+        listener.on_event(StepEvent(self.name, f"reranking {how_many(candidates)}"))
         try:
             ranking = self._reranker.rerank(query, candidates)
         except (Cancelled, ConfigError):

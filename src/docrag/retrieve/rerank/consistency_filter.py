@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.chat.ask import as_messages
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.messages import Message, user
 from docrag.chat.model import Chat
@@ -19,7 +20,7 @@ from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.judging import MakeCalls
 from docrag.retrieve.rerank.listwise import numbered, numbered_pictures
 from docrag.retrieve.rerank.relevance_filter import unseen
-from docrag.retrieve.rerank.reranked import Reranked, describe
+from docrag.retrieve.rerank.reranked import Reranked, describe, how_many
 from docrag.retrieve.rerank.shown import Shown, Views
 from docrag.types import Fused, Query, SourceScore
 
@@ -75,13 +76,14 @@ class ConsistencyFilter:
         self._timeout_s = timeout_s
         self._make_marker = make_marker
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         """Return those of `candidates` that fit together."""
         question = query.text.strip()
         head, tail = candidates[: self._n_head], candidates[self._n_head :]
         if not question or len(head) < 2:
             return Reranked(list(candidates))
-        calls = self._make_calls()
+        listener.on_event(StepEvent(self.name, f"choosing among {how_many(head)}"))
+        calls = self._make_calls(listener.cancelled)
         pages: list[Shown] = []
         warnings: list[str] = []
         for item in head:

@@ -77,7 +77,11 @@ class CrossEncoderScorer:
             )
         check_outputs(folder, int(model.config.num_labels))
         self._model: Any = model.eval().to(self._device)
-        self.identity = f"{identity_of(folder)}|{max_tokens}|{passage_words}|{self._model.dtype}"
+        self._identity = f"{identity_of(folder)}|{max_tokens}|{passage_words}|{self._model.dtype}"
+
+    def identify(self, calls: Calls) -> str:
+        """Name the weights, the lengths and the number type."""
+        return self._identity
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, batch by batch; the budget counts batches."""

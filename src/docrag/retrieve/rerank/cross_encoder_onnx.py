@@ -74,7 +74,11 @@ class OnnxCrossEncoderScorer:
         n_outputs = self._session.get_outputs()[0].shape[-1]
         if isinstance(n_outputs, int):  # else it is a name, and the first scores will tell
             check_outputs(folder, n_outputs)
-        self.identity = f"{identity_of(folder)}|{max_tokens}|{passage_words}|onnx"
+        self._identity = f"{identity_of(folder)}|{max_tokens}|{passage_words}|onnx"
+
+    def identify(self, calls: Calls) -> str:
+        """Name the weights and the lengths."""
+        return self._identity
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, batch by batch; the budget counts batches."""

@@ -14,8 +14,8 @@ from docrag.retrieve.rerank.reranked import describe
 from docrag.retrieve.rerank.shown import Shown, Views
 from docrag.types import Fused, UnitRef
 
-MakeCalls = Callable[[], Calls]
-"""Begins the budget of one reranking."""
+MakeCalls = Callable[[Callable[[], bool]], Calls]
+"""Begins the budget of one reranking; given is what says whether the search was called off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Judge:
     def judge(self, question: str, head: Sequence[Fused], calls: Calls) -> Judged:
         """Judge every unit of `head`, as far as the budget goes."""
         try:
-            identity = self.scorer.identity
+            identity = self.scorer.identify(calls)
         except ModelError as error:
             return Judged({}, {}, fallback=str(error))
         found: dict[UnitRef, Relevance] = {}

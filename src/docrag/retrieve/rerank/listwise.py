@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.chat.ask import as_messages
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.chat.fence import MakeMarker, fenced, random_marker
 from docrag.chat.json_reply import json_objects
 from docrag.chat.messages import ImagePart, Message, user
@@ -25,7 +26,7 @@ from docrag.errors import BudgetExceeded, DocragError, IngestError, ModelFormatE
 from docrag.retrieve.rerank.cache import Cache, cache_key
 from docrag.retrieve.rerank.calls import Calls, each
 from docrag.retrieve.rerank.judging import MakeCalls
-from docrag.retrieve.rerank.reranked import Reranked, describe, placed
+from docrag.retrieve.rerank.reranked import Reranked, describe, how_many, placed
 from docrag.retrieve.rerank.shown import Shown, Views
 from docrag.types import Fused, Query, SourceScore
 
@@ -145,13 +146,14 @@ class ListwiseReranker:
         self._timeout_s = timeout_s
         self._make_marker = make_marker
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         """Return all of `candidates`; a unit that was in a window has its place as a source, best 1."""
         question = query.text.strip()
         head, tail = candidates[: self._n_head], candidates[self._n_head :]
         if not question or len(head) < 2:
             return Reranked(list(candidates))
-        calls = self._make_calls()
+        listener.on_event(StepEvent(self.name, f"reranking {how_many(head)}"))
+        calls = self._make_calls(listener.cancelled)
         shown: dict[int, Shown] = {}
         warnings: list[str] = []
         for place, item in enumerate(head):

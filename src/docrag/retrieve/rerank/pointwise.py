@@ -57,7 +57,11 @@ class PointwiseScorer:
         self._timeout_s = timeout_s
         self._make_marker = make_marker
         self._has_logprobs = True  # until the model shows that it has none
-        self.identity = f"{chat.name}|{self._pointwise.digest}|{self._verdict.digest}"
+        self._identity = f"{chat.name}|{self._pointwise.digest}|{self._verdict.digest}"
+
+    def identify(self, calls: Calls) -> str:
+        """Name the model and the prompts."""
+        return self._identity
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, or what went wrong with it."""

@@ -43,11 +43,11 @@ class RelevanceScorer(Protocol):
 
     name: str
 
-    @property
-    def identity(self) -> str:
-        """All that a score depends on beside question and page: model, revision, prompt, rule.
+    def identify(self, calls: Calls) -> str:
+        """Name all that a score depends on beside question and page: model, revision, prompt, rule.
 
-        Raises `docrag.errors.ModelError` when only a server knows, and it cannot be asked.
+        Raises `docrag.errors.ModelError` when only a server knows, and it cannot be asked;
+        `docrag.errors.Cancelled` when the search is called off meanwhile.
         """
         ...
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.protocols import Cutoff
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.rerank.judging import Judge, best_first
-from docrag.retrieve.rerank.reranked import Reranked, placed
+from docrag.retrieve.rerank.reranked import Reranked, how_many, placed
 from docrag.types import Fused, Query, Scored, SourceScore
 
 
@@ -24,13 +25,14 @@ class RelevanceFilter:
         self._n_head = n_head
         self.name = f"{judge.name} filter"
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         """Return the relevant ones of `candidates`; every judged unit has its relevance as a source."""
         question = query.text.strip()
         head, tail = candidates[: self._n_head], candidates[self._n_head :]
         if not question or not head:
             return Reranked(list(candidates))
-        calls = self._judge.make_calls()
+        listener.on_event(StepEvent(self.name, f"judging {how_many(head)}"))
+        calls = self._judge.make_calls(listener.cancelled)
         judged = self._judge.judge(question, head, calls)
         warnings = judged.warnings(self.name)
         if judged.fallback:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.retrieve.rerank.judging import Judge, best_first
-from docrag.retrieve.rerank.reranked import Reranked, placed
+from docrag.retrieve.rerank.reranked import Reranked, how_many, placed
 from docrag.types import Fused, Query, SourceScore
 
 
@@ -20,13 +21,14 @@ class RelevanceReranker:
         self._n_head = n_head
         self.name = judge.name
 
-    def rerank(self, query: Query, candidates: Sequence[Fused]) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[Fused], *, listener: Listener = SILENCE) -> Reranked:
         """Return all of `candidates`; every judged unit has its rank and relevance as a source."""
         question = query.text.strip()
         head, tail = candidates[: self._n_head], candidates[self._n_head :]
         if not question or not head:
             return Reranked(list(candidates))
-        calls = self._judge.make_calls()
+        listener.on_event(StepEvent(self.name, f"reranking {how_many(head)}"))
+        calls = self._judge.make_calls(listener.cancelled)
         judged = self._judge.judge(question, head, calls)
         warnings = judged.warnings(self.name)
         if judged.fallback:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -13,14 +14,18 @@ from pydantic import SecretStr
 
 from docrag.chat.model import CallUsage
 from docrag.errors import DocragError, ModelError, ModelUnavailable
+from docrag.http_loop import HttpLoop
 from docrag.retrieve.rerank.calls import Calls, each
 from docrag.retrieve.rerank.options import Endpoint
 from docrag.retrieve.rerank.relevance import Relevance
 from docrag.retrieve.rerank.shown import Shown
+from docrag.retrieve.side_by_side import Ending
 
 _RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _NOT_FOUND = 404
-_MAX_PAUSE_S = 10.0
+MAX_PAUSE_S = 10.0
+"""Longest pause between two tries."""
+
 _KEPT_DETAIL = 200
 _MAX_REPLY_BYTES = 64 * 2**20
 """Far more than a list of scores; ``/rerank`` sends the documents back, pictures included."""
@@ -33,7 +38,8 @@ class VllmScorer:
 
     One by one, because servers before vLLM 0.16 take several parts for several documents. The scores are the
     server's own: probabilities of a cross-encoder, or sums of a late-interaction model. Redirects are not
-    followed. The server is first asked when it is first needed; `sleep` waits between tries.
+    followed. The server is first asked when it is first needed. Requests of a search that is called off are
+    dropped.
     """
 
     name = "vllm-score"
@@ -49,7 +55,7 @@ class VllmScorer:
         n_parallel: int = 4,
         timeout_s: float = 60.0,
         max_retries: int = 2,
-        sleep: Callable[[float], None] = time.sleep,
+        max_pause_s: float = MAX_PAUSE_S,
     ) -> None:
         self._base_url = base_url
         self._endpoint: Endpoint = endpoint
@@ -57,17 +63,19 @@ class VllmScorer:
         self._n_parallel = n_parallel
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        self._sleep = sleep
+        self._max_pause_s = max_pause_s
         key = api_key.get_secret_value() if api_key is not None else ""
-        self._client = httpx.Client(
-            follow_redirects=False, headers={"Authorization": f"Bearer {key}"} if key else {}
+        client = httpx.AsyncClient(
+            follow_redirects=False,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=None,  # a request as a whole has one
         )
+        self._http = HttpLoop(client, where=f"reranker at {base_url}")
         self._wanted = model
         self._served: Mapping[str, Any] | None = None
 
-    @property
-    def identity(self) -> str:
-        """The model that the server has.
+    def identify(self, calls: Calls) -> str:
+        """Name the model that the server has.
 
         Raises
         ------
@@ -75,13 +83,15 @@ class VllmScorer:
             The server cannot be reached.
         ModelError
             It refuses the key, or does not have the model.
+        Cancelled
+            The search was called off.
         """
-        served = self._model()
+        served = self._model(calls.ending)
         return f"{served['id']}|{served.get('root') or ''}|{self._endpoint}"
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._http.close()
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, or what went wrong with its request."""
@@ -109,7 +119,7 @@ class VllmScorer:
             if pages[0].text:
                 content.append({"type": "text", "text": pages[0].text})
             documents = {"content": content}
-        body: dict[str, Any] = {"model": self._model()["id"]}
+        body: dict[str, Any] = {"model": self._model(calls.ending)["id"]}
         if self._endpoint == "score":
             body |= {"text_1": question, "text_2": documents}
         else:
@@ -118,7 +128,7 @@ class VllmScorer:
         start_s = time.monotonic()
         n_tokens = 0
         try:
-            reply = self._request("POST", f"/{self._endpoint}", body, timeout_s=left_s)
+            reply = self._request("POST", f"/{self._endpoint}", body, calls.ending, timeout_s=left_s)
             n_tokens = _n_tokens(reply)
             scores = self._scores(reply, len(pages))
         except ModelUnavailable as error:
@@ -144,14 +154,14 @@ class VllmScorer:
             raise self._error(f"got {len(found)} scores for {n} documents, or some that are no number")
         return scores
 
-    def _model(self) -> Mapping[str, Any]:
+    def _model(self, ending: Ending) -> Mapping[str, Any]:
         """What the server says of the model; two threads may ask it both at first."""
         if self._served is None:
-            self._served = self._find_model(self._wanted)
+            self._served = self._find_model(self._wanted, ending)
         return self._served
 
-    def _find_model(self, wanted: str | None) -> Mapping[str, Any]:
-        body = self._request("GET", "/v1/models", None, timeout_s=self._timeout_s)
+    def _find_model(self, wanted: str | None, ending: Ending) -> Mapping[str, Any]:
+        body = self._request("GET", "/v1/models", None, ending, timeout_s=self._timeout_s)
         try:
             entries = {str(entry["id"]): entry for entry in body["data"]}
         except (KeyError, TypeError) as error:
@@ -166,7 +176,13 @@ class VllmScorer:
         return entries[wanted]
 
     def _request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        ending: Ending,
+        *,
+        timeout_s: float | None,
     ) -> Any:  # noqa: ANN401 (JSON)
         """Reply of the server within `timeout_s`, all tries together."""
         end_s = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
@@ -174,7 +190,9 @@ class VllmScorer:
         problem = ""
         for n_try in range(1, n_tries + 1):
             try:
-                status, reply = self._send(method, path, body, end_s)
+                status, reply = self._http.run(
+                    lambda client: self._send(client, method, path, body, end_s), cancelled=ending
+                )
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
@@ -189,27 +207,37 @@ class VllmScorer:
                     problem += "; serve a reranker with --runner pooling, or set endpoint"
                 if status not in _RETRIED_STATUS:
                     raise self._error(problem)
-            pause_s = min(random.uniform(0, 0.5 * 2 ** (n_try - 1)), _MAX_PAUSE_S)
+            pause_s = min(random.uniform(0, 0.5 * 2 ** (n_try - 1)), self._max_pause_s)
             if n_try == n_tries or time.monotonic() + pause_s >= end_s:
                 break
-            self._sleep(pause_s)
+            self._pause(pause_s, ending)
         raise ModelUnavailable(f"reranker at {self._base_url}: gave up; the last try: {problem}")
 
-    def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, end_s: float
+    def _pause(self, seconds: float, ending: Ending) -> None:
+        self._http.run(lambda _client: asyncio.sleep(seconds), cancelled=ending)
+
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        end_s: float,
     ) -> tuple[int, bytes]:
         """Status and body of one reply, however slowly it trickles in; ReadTimeout after `end_s`."""
-        left_s = max(0.001, end_s - time.monotonic())
-        url = self._base_url + path
         reply = bytearray()
-        with self._client.stream(method, url, json=body, timeout=left_s) as response:
-            for piece in response.iter_bytes():
-                reply += piece
-                if len(reply) > _MAX_REPLY_BYTES:
-                    raise self._error(f"{path} answered with more than {_MAX_REPLY_BYTES} bytes")
-                if time.monotonic() > end_s:
-                    raise httpx.ReadTimeout("the reply took too long")
-            return response.status_code, bytes(reply)
+        try:
+            async with (
+                asyncio.timeout(max(0.001, end_s - time.monotonic())),
+                client.stream(method, self._base_url + path, json=body) as response,
+            ):
+                async for piece in response.aiter_bytes():
+                    reply += piece
+                    if len(reply) > _MAX_REPLY_BYTES:
+                        raise self._error(f"{path} answered with more than {_MAX_REPLY_BYTES} bytes")
+                return response.status_code, bytes(reply)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("the reply took too long") from error
 
     def _error(self, problem: str) -> ModelError:
         return ModelError(f"reranker at {self._base_url}: {problem}")

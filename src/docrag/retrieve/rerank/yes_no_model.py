@@ -92,7 +92,11 @@ class YesNoModelScorer:
         self._model: Any = model.eval().to(self._device)
         tokenizer: Any = getattr(self._reader, "tokenizer", self._reader)
         self._yes_id, self._no_id = self._token_id(tokenizer, "yes"), self._token_id(tokenizer, "no")
-        self.identity = f"{identity_of(folder)}|{instruction}|{self._model.dtype}"
+        self._identity = f"{identity_of(folder)}|{instruction}|{self._model.dtype}"
+
+    def identify(self, calls: Calls) -> str:
+        """Name the weights, the instruction and the number type."""
+        return self._identity
 
     def score(self, question: str, pages: Sequence[Shown], calls: Calls) -> Sequence[Relevance | DocragError]:
         """Relevance of every page, batch by batch; the budget counts batches."""
