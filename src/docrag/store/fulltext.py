@@ -35,6 +35,7 @@ WORD_REPEATS = 2
 flat from 0.3 to 0.7 on a development set."""
 
 _OVERFETCH = 32
+"""Units fetched beside twice as many as are wanted: another search costs more than all of them."""
 
 
 def build(table: Table, column: str) -> None:
@@ -72,7 +73,7 @@ def search(snapshot: Snapshot, text: str, place: Place, *, unit: Unit, k: int) -
     if match is None:
         return []
     where = snapshot.where(table, place)
-    limit = k + _OVERFETCH
+    limit = 2 * k + _OVERFETCH
     while True:
         query = snapshot.tables[table].search(match, query_type="fts")
         if where is not None:
