@@ -149,14 +149,14 @@ def test_the_state_of_the_documents_gives_the_reason():
 
 
 @pytest.mark.parametrize(
-    ("said", "probability"),
+    ("said", "probability", "judged_by"),
     [
-        (Said("no"), 0.0),
-        (Said("No, they are not."), 0.0),
-        (Said("yes", first_logprobs={"yes": math.log(0.3), "no": math.log(0.6)}), 1 / 3),
+        (Said("no"), 0.0, "word"),
+        (Said("No, they are not."), 0.0, "word"),
+        (Said("yes", first_logprobs={"yes": math.log(0.3), "no": math.log(0.6)}), 1 / 3, "logprobs"),
     ],
 )
-def test_a_judge_can_withhold_the_answer_before_it_is_written(said, probability):
+def test_a_judge_can_withhold_the_answer_before_it_is_written(said, probability, judged_by):
     judge, writer = FakeChat([said], name="judge"), FakeChat()
     options = SinglePassOptions(prompt=AnswerPromptOptions(sufficiency="call"))
     answer = answerer(writer, options, roles={"judge": judge}).answer(QUESTION)
@@ -165,7 +165,8 @@ def test_a_judge_can_withhold_the_answer_before_it_is_written(said, probability)
     assert writer.asked == []
     assert judge.asked[0][1].n_logprobs == 20
     assert [image.label for image in judge.asked[0][0][1].images] == ["E1", "E2"]
-    assert "judge sufficiency" in step_names(answer.trace)
+    judged = detail_of(answer.trace, "judge sufficiency")
+    assert judged == {"p_sufficient": pytest.approx(probability, abs=1e-4), "judged_by": judged_by}
 
 
 def test_above_the_threshold_the_answer_is_written_with_the_judges_probability():

@@ -15,7 +15,8 @@ PROMPT = "answer_sufficiency_judge"
 def judge_sufficiency(run: Run, question: str, context: Context) -> float | None:
     """P(yes), 0 to 1, that the evidence suffices; None with a warning when the judge says neither yes nor no.
 
-    The first token's log-probabilities of "yes" and "no" give it; without them the word itself, as 1 or 0.
+    The first token's log-probabilities of "yes" and "no" give it; without them the word itself, as 1 or 0,
+    between which every threshold is the same. The trace says by which of the two it was judged.
     """
     prompt = run.prompts.get(PROMPT)
     rendered = prompt.render(question=question)
@@ -25,12 +26,12 @@ def judge_sufficiency(run: Run, question: str, context: Context) -> float | None
         reply = run.ask("judge", messages, prompt=prompt, request=request)
         pair = yes_no_logprobs(reply.first_logprobs) if reply.first_logprobs else None
         if pair is not None:
-            probability = probability_of_yes(*pair)
+            probability, judged_by = probability_of_yes(*pair), "logprobs"
         else:
             try:
-                probability = word_verdict(reply.text)
+                probability, judged_by = word_verdict(reply.text), "word"
             except ModelFormatError as error:
                 run.warn(f"sufficiency was not judged: {error}")
                 return None
-        detail["p_sufficient"] = round(probability, 4)
+        detail |= {"p_sufficient": round(probability, 4), "judged_by": judged_by}
     return probability
