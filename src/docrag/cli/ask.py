@@ -23,6 +23,7 @@ from docrag.cli.options import (
 )
 from docrag.cli.output import Output
 from docrag.cli.search import place, sources_table, steps_table
+from docrag.cli.steps import steps_shown
 
 if TYPE_CHECKING:
     from docrag.pipeline import DocRAG
@@ -75,7 +76,8 @@ def ask(
         if paths:
             code = bring_up_to_date(rag, paths, output, password=password)
             scope = rag.within(paths, scope)
-        answer = rag.ask(question, scope=scope)
+        with steps_shown(output) as listener:
+            answer = rag.ask(question, scope=scope, listener=listener)
         if not no_trace:
             _keep_trace(rag, answer, scope, loaded.masked(), output)
         if html is not None:

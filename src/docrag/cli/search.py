@@ -22,6 +22,7 @@ from docrag.cli.options import (
     SetOption,
 )
 from docrag.cli.output import Output
+from docrag.cli.steps import steps_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,7 +73,8 @@ def search(
     scope = read_scope(doc, pages, meta, kind)
     settings = load_settings(config, overrides=set_ or ())
     with DocRAG.open(index=index_dir, settings=settings) as rag:
-        result = rag.search(query, k=k, unit=unit.value, scope=scope)
+        with steps_shown(output) as listener:
+            result = rag.search(query, k=k, unit=unit.value, scope=scope, listener=listener)
         notices = rag.notices()
         steps = [*result.steps, *rag.explain_candidates(result.query, k=k)] if explain else None
         if html is not None:

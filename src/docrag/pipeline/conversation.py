@@ -12,6 +12,7 @@ from docrag.types import Scope
 
 if TYPE_CHECKING:
     from docrag.results.shown import ShownAnswer
+    from docrag.retrieve.query.follow_up import FollowUpRewriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,35 @@ class Turn:
 
 Rewrite = Callable[[Sequence[Turn], str], str]
 """From the turns so far and a follow-up ("and in 2023?") to a question that stands on its own."""
+
+
+class Complete(Protocol):
+    """What a conversation does with a follow-up question: a `Rewrite` that a listener may call off."""
+
+    def __call__(self, turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
+        """Return a question that stands on its own."""
+        ...
+
+
+def completing(rewrite: Rewrite) -> Complete:
+    """Make what a conversation calls of a function that knows no listener, and is waited for."""
+
+    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
+        return rewrite(turns, question)
+
+    return complete
+
+
+def completed_by(rewriter: Callable[[], FollowUpRewriter]) -> Complete:
+    """Make what a conversation calls of a rewriter of the retrieval stage, which is made when needed."""
+
+    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
+        from docrag.retrieve.query import follow_up
+
+        history = [follow_up.Turn(turn.asked, turn.answer.text) for turn in turns]
+        return rewriter().rewrite(history, question, listener=listener).question
+
+    return complete
 
 
 class Ask(Protocol):
@@ -43,10 +73,10 @@ class Conversation:
     that failed or was called off leaves the conversation as it was. The first question is never rewritten.
     """
 
-    def __init__(self, ask: Ask, *, scope: Scope, rewrite: Rewrite | None = None) -> None:
+    def __init__(self, ask: Ask, *, scope: Scope, complete: Complete) -> None:
         self.scope = scope
         self._ask = ask
-        self._rewrite = rewrite
+        self._complete = complete
         self._turns: list[Turn] = []
 
     @property
@@ -57,8 +87,8 @@ class Conversation:
     def ask(self, question: str, *, listener: Listener = SILENCE) -> ShownAnswer:
         """Answer the next question."""
         asked, scope = question, self.scope
-        if self._rewrite is not None and self._turns:
-            asked = self._rewrite(self.history, question).strip() or question
+        if self._turns:
+            asked = self._complete(self.history, question, listener=listener).strip() or question
         answer = self._ask(asked, scope=scope, listener=listener)
         self._turns.append(Turn(question, asked, scope, answer))
         return answer

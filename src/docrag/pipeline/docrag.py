@@ -14,8 +14,7 @@ from docrag.chat.events import SILENCE, Event, Listener
 from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.pipeline import location
 from docrag.pipeline.background import Hearer, events_of, events_of_async, in_thread
-from docrag.pipeline.conversation import Conversation, Rewrite
-from docrag.pipeline.conversation import Turn as ConversationTurn
+from docrag.pipeline.conversation import Conversation, Rewrite, completed_by, completing
 from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
 from docrag.types import Answer, Document, Query, Scope, TraceStep, Unit
@@ -358,13 +357,8 @@ class DocRAG:
         `rewrite` makes a follow-up question one that stands on its own, by default as ``chat.follow_up``
         says.
         """
-        return Conversation(self.ask, scope=scope, rewrite=rewrite or self._completed)
-
-    def _completed(self, turns: Sequence[ConversationTurn], question: str) -> str:
-        from docrag.retrieve.query.follow_up import Turn
-
-        history = [Turn(turn.asked, turn.answer.text) for turn in turns]
-        return self.follow_ups().rewrite(history, question).question
+        complete = completing(rewrite) if rewrite is not None else completed_by(self.follow_ups)
+        return Conversation(self.ask, scope=scope, complete=complete)
 
     def follow_ups(self) -> FollowUpRewriter:
         """What completes follow-up questions, as configured."""

@@ -31,7 +31,8 @@ _NO_PAGE_ENCODER = "no page encoder is configured; set visual.encoder, or use a 
 class Parts:
     """Reader, encoders, retrieval and answerer of the index in `index_dir`.
 
-    `forget` lets go of what belongs to one state of the index; encoders and rerankers stay until `close`.
+    `forget` lets go of what belongs to one state of the index; encoders, rerankers and chat models stay
+    until `close`.
     """
 
     def __init__(self, index_dir: Path, settings: Settings) -> None:
@@ -61,12 +62,13 @@ class Parts:
             self._reader = self._files = self._stage = self._answerer = self._visual = self._pictures = None
 
     def close(self) -> None:
-        """Forget everything, encoders and rerankers included."""
+        """Forget everything: encoders, rerankers and chat models included."""
         with self._lock:
             self.forget()
             encoders = (*(self._embedder or ()), self._page_embedder)
             self._embedder = self._page_embedder = None
             self._rerank_models = LoadedModels()
+            self._chats = lazy_chats(self.settings.models)
         for encoder in encoders:
             close: Callable[[], None] | None = getattr(encoder, "close", None)  # those with connections
             if close is not None:

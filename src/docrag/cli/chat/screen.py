@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from docrag.cli.ask import print_answer, print_places
 from docrag.cli.output import Output
+from docrag.cli.steps import StepLine
 from docrag.report.printable import printable
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from docrag.chat.events import Event
     from docrag.types import Answer
 
@@ -25,7 +24,7 @@ class AnswerScreen:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._status: Status | None = None
+        self._line = StepLine(output)
         self._streamed = ""
 
     def show(self, event: Event) -> None:
@@ -41,20 +40,11 @@ class AnswerScreen:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        self._line.close()
 
     def _step(self, message: str) -> None:
-        if self._output.quiet or self._streamed:
-            return
-        if not self._output.stderr.is_terminal:
-            self._output.note(f"… {message}")
-        elif self._status is None:
-            self._status = self._output.stderr.status(printable(message), spinner="dots")
-            self._status.start()
-        else:
-            self._status.update(printable(message))
+        if not self._streamed:
+            self._line.show(message)
 
     def _token(self, text: str) -> None:
         if self._output.as_json:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel, Field
 
 from docrag.chat.ask import as_messages, ask_for
+from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.errors import ModelError
@@ -37,8 +38,12 @@ class FollowUp(NamedTuple):
 class FollowUpRewriter(Protocol):
     """Makes a question understandable without the turns before it."""
 
-    def rewrite(self, history: Sequence[Turn], question: str) -> FollowUp:
-        """Return the question as it is when it needs nothing from `history`."""
+    def rewrite(self, history: Sequence[Turn], question: str, *, listener: Listener = SILENCE) -> FollowUp:
+        """Return the question as it is when it needs nothing from `history`.
+
+        When the listener calls the run off, a model's request is dropped, and `docrag.errors.Cancelled` is
+        raised.
+        """
         ...
 
 
@@ -50,7 +55,7 @@ class RuleRewriter:
     for together with the last one. Any other stands by itself.
     """
 
-    def rewrite(self, history: Sequence[Turn], question: str) -> FollowUp:
+    def rewrite(self, history: Sequence[Turn], question: str, *, listener: Listener = SILENCE) -> FollowUp:
         """Return the question, completed from the last one where it leans on it."""
         asked = " ".join(question.split())
         if not history or not asked:
@@ -98,7 +103,7 @@ class PromptedRewriter:
         self._timeout_s = timeout_s
         self._rules = RuleRewriter()
 
-    def rewrite(self, history: Sequence[Turn], question: str) -> FollowUp:
+    def rewrite(self, history: Sequence[Turn], question: str, *, listener: Listener = SILENCE) -> FollowUp:
         """Return the question as the model completes it; without history no call is made."""
         if not history or not question.strip():
             return FollowUp(question)
@@ -107,8 +112,10 @@ class PromptedRewriter:
             for turn in history[-MAX_TURNS:]
         ]
         messages = as_messages(self._prompt.render(history="\n".join(lines), question=question))
+        listener.on_event(StepEvent("follow-up", "reading the conversation"))
+        request = Request(timeout_s=self._timeout_s, cancelled=listener.cancelled)
         try:
-            reply, _ = ask_for(self._chat, messages, Rewritten, request=Request(timeout_s=self._timeout_s))
+            reply, _ = ask_for(self._chat, messages, Rewritten, request=request)
         except ModelError as error:
             by_rules = self._rules.rewrite(history, question)
             return FollowUp(by_rules.question, f"the follow-up was completed by rules: {error}")

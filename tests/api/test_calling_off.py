@@ -1,0 +1,91 @@
+"""Answers and searches that are called off while the search asks a model, which never replies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+
+import pytest
+from tests.api.conftest import settings_with
+from tests.models.fault_server import fault_server
+
+from docrag import DocRAG
+from docrag.chat.events import StepEvent
+
+DEADLINE_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def no_run_goes_on():
+    yield
+    names = {thread.name.rpartition("_")[0] or thread.name for thread in threading.enumerate()}
+    assert not names & {"docrag-run", "docrag-calls"}
+
+
+@pytest.fixture
+def hanging(folder):
+    """An index whose searches ask a model to rerank, which never replies; and its server."""
+    with fault_server() as server:
+        server.reset(lambda exchange: exchange.hang())
+        model = {"kind": "openai", "base_url": server.url, "model": "tiny", "timeout_s": 300}
+        step = {"kind": "pointwise", "n_parallel": 2, "timeout_s": 300, "max_seconds": None}
+        settings = settings_with(
+            f"models.default={json.dumps(model)}", f"retrieval.rerank.steps=[{json.dumps(step)}]"
+        )
+        with DocRAG.open(folder, settings=settings) as rag:
+            yield rag, server
+
+
+def wait_until_asked(server):
+    end_s = time.monotonic() + DEADLINE_S
+    while not server.bodies:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+@pytest.mark.loopback
+def test_closing_a_stream_does_not_wait_for_the_models_of_its_search(hanging):
+    rag, server = hanging
+    events = rag.stream("Who is the chief executive?")
+    while (step := next(events)).name != "pointwise":
+        pass
+    assert step.message.startswith("reranking ")
+    wait_until_asked(server)
+    start_s = time.monotonic()
+    events.close()
+    assert time.monotonic() - start_s < DEADLINE_S
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("verb", ["aask", "asearch"])
+def test_cancelling_the_task_drops_the_requests_of_its_search(hanging, verb):
+    rag, server = hanging
+
+    async def cancel():
+        task = asyncio.create_task(getattr(rag, verb)("Who is the chief executive?"))
+        await asyncio.to_thread(wait_until_asked, server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, DEADLINE_S)
+
+    asyncio.run(cancel())
+
+
+@pytest.mark.loopback
+def test_closing_a_conversation_does_not_wait_for_its_follow_up(folder):
+    with fault_server() as server:
+        server.reset(lambda exchange: exchange.hang())
+        model = {"kind": "openai", "base_url": server.url, "model": "tiny", "timeout_s": 300}
+        settings = settings_with(f"models.default={json.dumps(model)}", "chat.timeout_s=300")
+        with DocRAG.open(folder, settings=settings) as rag:
+            chat = rag.chat()
+            chat.ask("What was the revenue in 2023?")
+            events = chat.stream("And in 2022?")
+            assert next(events) == StepEvent("follow-up", "reading the conversation")
+            wait_until_asked(server)
+            start_s = time.monotonic()
+            events.close()
+            assert time.monotonic() - start_s < DEADLINE_S
+            assert len(chat.history) == 1
