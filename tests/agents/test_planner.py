@@ -80,7 +80,8 @@ def test_the_planner_searches_reads_zooms_computes_and_answers(corpus: FakeCorpu
         "reading a table on rain.pdf, page 1",
         "calculating: 120 - 95",
     ]
-    assert TokenEvent("Alder had 25 millimetres more.") in listener.events
+    told = [event.text for event in listener.events if isinstance(event, TokenEvent)]
+    assert "".join(told) == "Alder had 25 millimetres more."
     assert [n for n in names_of(answer) if n not in ("make context", "verify citations")] == [
         "call plan", "tool search", "call plan", "tool read_page", "call plan", "tool zoom",
         "call plan", "tool read_table", "call plan", "tool calculate", "call plan",
@@ -91,6 +92,27 @@ def test_the_planner_searches_reads_zooms_computes_and_answers(corpus: FakeCorpu
     assert "120 - 95 = 25" in model.asked[5].last
     assert model.asked[2].n_images == 1
     assert model.asked[5].n_images == 2  # the page and the crop, sent again
+
+
+def test_the_answer_is_told_while_it_arrives_and_drafts_are_not(corpus: FakeCorpus):
+    model = scripted(SEARCH, act("read_page", evidence_id="E1", so_far=SO_FAR), ANSWER)
+    model.chunk_chars = 5
+    listener = Hears()
+    answer = PlannerAgent(agent_parts(corpus, model)).answer(QUESTION, listener=listener)
+    told = [event.text for event in listener.events if isinstance(event, TokenEvent)]
+    assert "".join(told) == answer.text == "Alder had 25 millimetres more."
+    assert len(told) > 3
+
+
+def test_a_last_answer_is_told_while_it_arrives(corpus: FakeCorpus):
+    model = scripted(SEARCH, READ, json.dumps(said(("Alder had 25 millimetres more.", "E1", "Alder 120"))))
+    model.chunk_chars = 5
+    listener = Hears()
+    answer = PlannerAgent(agent_parts(corpus, model, max_rounds=2)).answer(QUESTION, listener=listener)
+    told = [event.text for event in listener.events if isinstance(event, TokenEvent)]
+    assert answer.is_partial
+    assert "".join(told) == answer.text == "Alder had 25 millimetres more."
+    assert len(told) > 3
 
 
 def test_a_conversation_only_grows(corpus: FakeCorpus):

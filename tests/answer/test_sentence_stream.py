@@ -85,3 +85,14 @@ def test_the_rest_of_the_answer_is_said_at_the_end_if_it_goes_on_from_what_was_s
     stream, said = streamed([cited_json(("One.",), ("Two.",))])
     stream.end("One.")
     assert "".join(said) == "One. Two."
+
+
+def test_only_the_part_of_the_reply_that_is_the_answer_is_said():
+    draft, answer = (f'{{"answerable": true, "sentences": ["{text}"]}}' for text in ("One.", "Two."))
+    said: list[str] = []
+    SentenceStream(said.append, under=("action",)).feed(f'{{"so_far": {draft}, "action": {answer}}}')
+    assert said == ["Two."]
+    muted: list[str] = []
+    declined = answer.replace("true", "false")
+    SentenceStream(muted.append, under=("action",)).feed(f'{{"action": {declined}}}')
+    assert muted == []

@@ -127,7 +127,8 @@ class DecomposeDecideAgent:
                 marker=run.marker,
                 parts=fenced(parts, run.marker, label="answers to the parts"),
             )
-            return self._writer.ask(run, as_messages(rendered), prompt=prompt)
+            stream = self._writer.stream(run)
+            return self._writer.ask(run, as_messages(rendered), prompt=prompt, stream=stream)
 
     def _so_far(self, case: _Case) -> Cited:
         """What is settled of the parts, and what the first source says of the one in work."""

@@ -9,7 +9,7 @@ that are not there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from docrag.agents.options import PlannerOptions, ToolName
@@ -112,7 +112,10 @@ class PlannerAgent:
                 return None, f"all {limit} model calls but the last are used (budget.max_calls)"
             meter.start_round()
             try:
-                reply = run.ask("plan", loop.messages, prompt=prompt, request=request)
+                # Only a turn that ends the loop has sentences in its action.
+                stream = self._writer.stream(run, under=("action",))
+                streamed = replace(request, on_token=stream.feed)
+                reply = run.ask("plan", loop.messages, prompt=prompt, request=streamed)
             except (BudgetExceeded, ContextOverflow) as error:
                 return None, str(error)
             if reply.finish == "refusal":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from docrag.answer.cited import NOTHING, Cited, cite
 from docrag.answer.finish import Finisher
 from docrag.answer.options import CitingOptions
+from docrag.answer.partial_json import Path
 from docrag.answer.reply import CUT_OFF, NO_FORMAT, CitedReply, Read, read_cited
 from docrag.answer.run import Run
+from docrag.answer.sentence_stream import SentenceStream
 from docrag.chat.ask import repair
 from docrag.chat.json_reply import json_objects
 from docrag.chat.messages import Message
@@ -27,15 +30,22 @@ class Writer:
         self._options = options
 
     def ask(
-        self, run: Run, messages: Sequence[Message], *, prompt: Prompt, role: Role = "answer"
+        self,
+        run: Run,
+        messages: Sequence[Message],
+        *,
+        prompt: Prompt,
+        role: Role = "answer",
+        stream: SentenceStream | None = None,
     ) -> CitedReply:
-        """Return what a model answers, its citations not verified yet.
+        """Return what a model answers, its citations not verified yet; a `stream` says it as it arrives.
 
         A reply that is empty, or an object of another kind, is asked for once more. Raises as
         `docrag.answer.run.Run.ask`, and `docrag.errors.ModelFormatError` when the second one is no better.
         """
         request = Request(schema=CitedReply.model_json_schema(), schema_name="CitedReply")
-        reply = run.ask(role, messages, prompt=prompt, request=request)
+        streamed = replace(request, on_token=stream.feed) if stream is not None else request
+        reply = run.ask(role, messages, prompt=prompt, request=streamed)
         try:
             read = _read(reply)
         except ModelFormatError as error:
@@ -58,8 +68,12 @@ class Writer:
         return cited
 
     def write(self, run: Run, messages: Sequence[Message], *, prompt: Prompt) -> Cited:
-        """Ask and verify in one go; empty when the model says that the evidence does not carry an answer."""
-        return self.verify(run, self.ask(run, messages, prompt=prompt))
+        """Ask for the last word and verify it; empty when the model says that the evidence carries none."""
+        return self.verify(run, self.ask(run, messages, prompt=prompt, stream=self.stream(run)))
+
+    def stream(self, run: Run, *, under: Path = ()) -> SentenceStream:
+        """Return what says the last word of a run while it arrives."""
+        return SentenceStream(run.say, links=self._options.links, under=under)
 
 
 def _read(reply: Reply) -> Read:
@@ -73,8 +87,8 @@ def _read(reply: Reply) -> Read:
 
 
 def give(finisher: Finisher, run: Run, query: Query, cited: Cited, *, is_partial: bool = False) -> Answer:
-    """Say an answer to the listener and return it; an empty one is an abstention."""
-    run.say(cited.text)
+    """Say what was not said yet of an answer and return it; an empty one is an abstention."""
+    run.say_rest(cited.text)
     return finisher.answer(run, query, cited, is_partial=is_partial)
 
 
@@ -89,5 +103,5 @@ def break_off(
         raise error
     supported = best if best is not None and best.is_supported else None
     if supported is not None:
-        run.say(supported.text)
+        run.say_rest(supported.text)
     return finisher.broken_off(run, query, error, supported)

@@ -55,6 +55,7 @@ class Run:
         self.ledger = EvidenceLedger()
         self.warnings: list[str] = []
         self.search_usage: list[Usage] = []
+        self.said = ""
         self.listener = listener
 
     @contextmanager
@@ -78,7 +79,13 @@ class Run:
     def say(self, text: str) -> None:
         """Send a piece of the answer to the listener."""
         if text:
+            self.said += text
             self.listener.on_event(TokenEvent(text))
+
+    def say_rest(self, text: str) -> None:
+        """Say what is missing of the finished answer; nothing where it turned out to be another."""
+        if text.startswith(self.said):
+            self.say(text[len(self.said) :])
 
     def ask(
         self, role: Role, messages: Sequence[Message], *, prompt: Prompt, request: Request | None = None

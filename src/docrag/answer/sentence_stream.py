@@ -17,11 +17,21 @@ class SentenceStream:
     What is said is a beginning of the finished answer in all ordinary cases. A word is held back until it has
     ended, and what stands in brackets until they close, since either may turn out to be an address. Nothing
     is said of a reply that says first that there is no answer, or that is no JSON.
+
+    Parameters
+    ----------
+    say
+        Called with every piece.
+    links
+        What becomes of addresses, as in the finished answer.
+    under
+        Where the answer stands in the reply; () is the reply itself.
     """
 
-    def __init__(self, say: Callable[[str], None], *, links: LinkPolicy = "remove") -> None:
+    def __init__(self, say: Callable[[str], None], *, links: LinkPolicy = "remove", under: Path = ()) -> None:
         self._say = say
         self._links: LinkPolicy = links
+        self._under = under
         self._reader = JsonStrings(self._hear, self._complete)
         self._sentence = ""
         self._told_of_sentence = ""
@@ -44,16 +54,24 @@ class SentenceStream:
             self._tell(text[len(said) :])
 
     def _hear(self, path: Path, piece: str) -> None:
-        if _is_sentence(path) and not self._is_muted:
+        if self._is_sentence(path) and not self._is_muted:
             self._sentence += piece
             self._tell_up_to(_safe_end(self._sentence))
 
     def _complete(self, path: Path, value: object) -> None:
-        if path == ("answerable",) and value is False:
+        if path == (*self._under, "answerable") and value is False:
             self._is_muted = True
-        elif _is_sentence(path):
+        elif self._is_sentence(path):
             self._tell_up_to(len(self._sentence))
             self._sentence = self._told_of_sentence = ""
+
+    def _is_sentence(self, path: Path) -> bool:
+        depth = len(self._under)
+        match path[depth:]:
+            case ("sentences", int(), "text") | ("sentences", int()):
+                return path[:depth] == self._under
+            case _:
+                return False
 
     def _tell_up_to(self, end: int) -> None:
         plain = plain_output(cited_ids(self._sentence[:end])[0], links=self._links).text.strip()
@@ -67,14 +85,6 @@ class SentenceStream:
         if text:
             self._said.append(text)
             self._say(text)
-
-
-def _is_sentence(path: Path) -> bool:
-    match path:
-        case ("sentences", int(), "text") | ("sentences", int()):
-            return True
-        case _:
-            return False
 
 
 def _safe_end(text: str) -> int:
