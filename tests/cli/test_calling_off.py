@@ -27,7 +27,7 @@ ENSEMBLE = {"ensemble": {"n_instructions": 2, "n_parallel": 2}, "timeout_s": 300
 @pytest.mark.parametrize(
     ("command", "setting", "announced"),
     [
-        ("search", f"retrieval.rerank.steps={json.dumps([POINTWISE])}", "… reranking 4 pages"),
+        ("search", f"retrieval.rerank.steps={json.dumps([POINTWISE])}", "… reranking "),
         ("ask", f"retrieval.query={json.dumps(ENSEMBLE)}", "… planning the query"),
     ],
     ids=["rerank", "plan"],
