@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from docrag.embed.visual.batches import run_batches
 from docrag.embed.visual.checkpoint import Checkpoint
-from docrag.embed.visual.device import choose_device, choose_dtype
+from docrag.devices import choose_device, choose_dtype
 from docrag.embed.visual.images import fit
 from docrag.embed.visual.options import LocalVisualOptions
 from docrag.embed.visual.patches import patch_grid
