@@ -85,7 +85,7 @@ class Read:
     notes: tuple[str, ...] = ()
 
 
-CUT_OFF = "the model's reply broke off; what was complete is used"
+CUT_OFF = "the model's reply broke off; what came of it is used, and its last sentence may be cut short"
 NO_FORMAT = "the model did not keep to the format; its text is used as it is"
 
 _MARK = re.compile(r"[ \t]*(?:[\[【]([^\[\]【】]{1,80})[\]】](?:\((?:\w+:|#|/)[^()]*\))?|\(([^()]{1,40})\))")
