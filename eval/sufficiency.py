@@ -367,12 +367,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-control", action="store_true")
     parser.add_argument("--out", type=Path, metavar="JSONL", help="one line a call")
     arguments = parser.parse_args(argv)
+    if any(given is not None and given < 1 for given in (arguments.limit, arguments.k)):
+        parser.error("--limit and --k: expected 1 or more")
     settings = settings_of(arguments)
     if not isinstance(options := settings.answer, SinglePassOptions):
         raise UsageError(f"answer.kind is {options.kind}; the judge's own call belongs to single-pass")
-    questions = [
-        q for q in load_dataset(arguments.dataset).questions if q.evidence_pages or not q.is_answerable
-    ]
+    asked = load_dataset(arguments.dataset).questions
+    questions = [q for q in asked if q.evidence_pages or not q.is_answerable]
+    if len(questions) < len(asked):
+        n = len(asked) - len(questions)
+        print(f"{n} answerable questions are left out, which have no evidence pages", file=sys.stderr)
     if arguments.limit and arguments.limit < len(questions):
         questions = random.Random(arguments.seed).sample(questions, arguments.limit)
     with DocRAG.open(index=arguments.index, settings=settings) as rag, ExitStack() as stack:
