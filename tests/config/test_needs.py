@@ -12,7 +12,7 @@ from docrag.pipeline.needs import is_installed, unmet
 
 def missing(*overrides: str, config: str = "local", environ=None, modules=()):
     settings = load_settings(config, overrides=overrides, environ={})
-    return list(unmet(settings, environ=environ or {}, have=lambda module: module in modules))
+    return list(map(str, unmet(settings, environ=environ or {}, have=lambda module: module in modules)))
 
 
 def test_the_default_needs_nothing():

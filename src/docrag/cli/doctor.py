@@ -23,7 +23,10 @@ def doctor(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check the installation and the index; exits with 2 when something is wrong."""
+    """Check installation, index and the models of the configuration; exits with 2 when something is wrong.
+
+    Chat models behind an endpoint are asked three short questions each, for which a vendor may charge.
+    """
     from docrag.cli.progress import counted
     from docrag.config import load_settings
     from docrag.pipeline import DocRAG
@@ -47,7 +50,7 @@ def doctor(
             line.append(f"{check.name:{width}}  ", style="bold").append(printable(check.detail))
             output.print(line)
             if check.mend and check.state != "ok":
-                output.print(Text(f"  {'':{width}}  → {check.mend}", style="cyan"))
+                output.print(Text(f"  {'':{width}}  → {printable(check.mend)}", style="cyan"))
         output.note("all well" if not n_problems else counted(n_problems, "problem"))
     if n_problems:
         raise typer.Exit(EXIT_PROBLEMS)

@@ -75,15 +75,9 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
         """Read the key and prepare the connection; nothing is sent yet."""
         super().model_post_init(context)
         options = self.options
-        headers = {name: value.get_secret_value() for name, value in options.headers.items()}
-        if key := _key(options):
-            headers["authorization"] = f"Bearer {key}"
-        for name, value in headers.items():
-            if any(not (" " <= c <= "~") for c in value):
-                raise ConfigError(
-                    f"models: {name} of {options.model} holds a line break or a character outside ASCII"
-                )
-        self._secrets = [secret for secret in (key, *headers.values()) if len(secret) > 3]
+        headers = headers_of(options)
+        secrets = [*headers.values(), *(value.removeprefix("Bearer ") for value in headers.values())]
+        self._secrets = [secret for secret in secrets if len(secret) > 3]
         self._endpoint = Endpoint(
             f"{options.base_url}/chat/completions",
             headers={"content-type": "application/json", **headers},
@@ -281,6 +275,22 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
+
+
+def headers_of(options: OpenAiCompatibleOptions) -> dict[str, str]:
+    """Headers that every request carries: the configured ones, and the key, which is read now.
+
+    Raises `docrag.errors.ConfigError` when the key's variable is not set, or a value cannot be sent.
+    """
+    headers = {name: value.get_secret_value() for name, value in options.headers.items()}
+    if key := _key(options):
+        headers["authorization"] = f"Bearer {key}"
+    for name, value in headers.items():
+        if any(not (" " <= c <= "~") for c in value):
+            raise ConfigError(
+                f"models: {name} of {options.model} holds a line break or a character outside ASCII"
+            )
+    return headers
 
 
 def _key(options: OpenAiCompatibleOptions) -> str:

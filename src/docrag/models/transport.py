@@ -52,7 +52,7 @@ class Endpoint:
             follow_redirects=False,
             trust_env=False,
             proxy=proxy,
-            verify=_trusted(ca_file) if url.startswith("https:") or proxy else _NOBODY,
+            verify=trusted(ca_file) if url.startswith("https:") or proxy else _NOBODY,
         )
         self._http = HttpLoop(client, where=where)
 
@@ -110,7 +110,7 @@ _NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP, which needs no certificates: loading them takes a tenth of a second."""
 
 
-def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that trusts the usual authorities, and those in a file."""
     context = httpx.create_ssl_context(trust_env=False)
     if ca_file is not None:

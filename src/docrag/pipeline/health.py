@@ -8,15 +8,13 @@ import platform
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 from docrag.errors import DocragError
+from docrag.pipeline.check import Check
+from docrag.pipeline.needs import unmet
 from docrag.pipeline.settings import Settings
-
-State = Literal["ok", "note", "problem"]
 
 LOW_DISK_BYTES = 2**30
 """Less free space than this is worth a word: an index takes some 50 KB a page."""
@@ -27,18 +25,14 @@ PACKAGES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. `mend` is the next step when it is a problem."""
-
-    name: str
-    state: State
-    detail: str
-    mend: str = ""
-
-
 def check_all(settings: Settings, index: Path) -> list[Check]:
-    """Check the installation, the models that `settings` ask for, the disk and the index."""
+    """Check the installation, the models that `settings` ask for, the disk and the index.
+
+    Chat models behind an endpoint are asked a few short questions, for which a vendor may charge.
+    """
+    from docrag.pipeline.model_health import check_models
+
+    missing = list(unmet(settings, environ=os.environ))
     return [
         Check(
             "docrag", "ok", f"{version('docrag')}, Python {platform.python_version()}, {platform.platform()}"
@@ -47,8 +41,10 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
         *_packages(),
         _encoder(settings),
         *_page_encoder(settings),
+        *(Check(need.setting, "problem", need.missing, need.mend) for need in missing),
         _ocr(settings),
         _layout(settings),
+        *check_models(settings),
         _disk(index),
         *_index(settings, index),
     ]
@@ -88,16 +84,11 @@ def _encoder(settings: Settings) -> Check:
 
 
 def _page_encoder(settings: Settings) -> Iterator[Check]:
-    """Say what is configured; the model itself is not loaded, which may take minutes."""
+    """Say what is configured; what that lacks is said by itself, and loading it may take minutes."""
     if settings.visual is None:
         return
     encoder = settings.visual.encoder
-    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-    if encoder.kind == "local" and missing:
-        mend = 'pip install "docrag[visual]"'
-        yield Check("page encoder", "problem", f"{', '.join(missing)} not installed", mend)
-    else:
-        yield Check("page encoder", "ok", f"{encoder.kind}: {encoder.model or 'the model of the server'}")
+    yield Check("page encoder", "ok", f"{encoder.kind}: {encoder.model or 'the model of the server'}")
 
 
 def _ocr(settings: Settings) -> Check:

@@ -6,7 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from pydantic import BaseModel
 
@@ -18,6 +18,18 @@ from docrag.pipeline.settings import Settings
 from docrag.retrieve.rerank.options import CrossEncoderOptions, YesNoModelOptions
 
 _OPENAI = "https://api.openai.com/"
+
+
+class Need(NamedTuple):
+    """Something missing: the setting that needs it, what it is, and what to do."""
+
+    setting: str
+    missing: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.missing}; {self.mend}"
+
 
 Have = Callable[[str], bool]
 """Whether a module is installed."""
@@ -32,13 +44,13 @@ def check_needs(settings: Settings) -> None:
     """Raise `docrag.errors.ConfigError` when something is missing: each with the line that mends it."""
     found = list(unmet(settings, environ=os.environ))
     if found:
-        raise ConfigError("\n".join(found))
+        raise ConfigError("\n".join(map(str, found)))
 
 
 def unmet(
     settings: BaseModel, *, environ: Mapping[str, str], have: Have = is_installed, name: str = ""
-) -> Iterator[str]:
-    """Every missing extra, key and folder, as ``SETTING: what is missing; what to do``."""
+) -> Iterator[Need]:
+    """Every missing extra, key and folder."""
     yield from _of_one(settings, name, environ, have)
     for field in type(settings).model_fields:
         for place, value in _options(getattr(settings, field), f"{name}.{field}" if name else field):
@@ -56,7 +68,7 @@ def _options(value: object, name: str) -> Iterator[tuple[str, BaseModel]]:
             yield from _options(item, f"{name}.{key}")
 
 
-def _of_one(options: BaseModel, name: str, environ: Mapping[str, str], have: Have) -> Iterator[str]:
+def _of_one(options: BaseModel, name: str, environ: Mapping[str, str], have: Have) -> Iterator[Need]:
     match options:
         case LocalVisualOptions() | TransformersChatOptions() | YesNoModelOptions():
             yield from _extra(name, have, "visual", "torch", "transformers")
@@ -78,18 +90,19 @@ def _of_one(options: BaseModel, name: str, environ: Mapping[str, str], have: Hav
             pass
 
 
-def _extra(name: str, have: Have, extra: str, *modules: str) -> Iterator[str]:
+def _extra(name: str, have: Have, extra: str, *modules: str) -> Iterator[Need]:
     missing = [module for module in modules if not have(module)]
     if missing:
-        yield f'{name}: needs {", ".join(missing)}; install with: pip install "docrag[{extra}]"'
+        yield Need(name, f"needs {', '.join(missing)}", f'install with: pip install "docrag[{extra}]"')
 
 
-def _key(name: str, variable: str, environ: Mapping[str, str]) -> Iterator[str]:
+def _key(name: str, variable: str, environ: Mapping[str, str]) -> Iterator[Need]:
     if not environ.get(variable):
-        yield f"{name}: needs a key in {variable}, which is not set; export {variable}=…"
+        yield Need(name, f"needs a key in {variable}, which is not set", f"export {variable}=…")
 
 
-def _folder(name: str, model: str) -> Iterator[str]:
+def _folder(name: str, model: str) -> Iterator[Need]:
     path = Path(model)
     if (path.is_absolute() or model.startswith(".")) and not path.is_dir():
-        yield f"{name}.model: {model}: there is no such folder; name one with --set {name}.model=FOLDER"
+        mend = f"name one with --set {name}.model=FOLDER"
+        yield Need(f"{name}.model", f"{model}: there is no such folder", mend)
