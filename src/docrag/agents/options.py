@@ -16,8 +16,12 @@ class _Options(BaseModel):
 
 
 class _AgentOptions(_Options):
-    context: ContextOptions = ContextOptions()
-    citing: CitingOptions = CitingOptions()
+    context: ContextOptions = Field(
+        default=ContextOptions(), description="what the model is shown of the pages"
+    )
+    citing: CitingOptions = Field(
+        default=CitingOptions(), description="what becomes of sentences and addresses that the model writes"
+    )
 
 
 class SeekerInspectorOptions(_AgentOptions):
@@ -61,7 +65,7 @@ class DecomposeDecideOptions(_AgentOptions):
     decompose: Literal["auto", "never"] = Field(
         default="auto", description="auto asks the plan model whether a question asks for several things"
     )
-    max_parts: int = Field(default=3, ge=2, le=6)
+    max_parts: int = Field(default=3, ge=2, le=6, description="sub-questions at most")
     sources: Literal["retrievers", "modalities"] = Field(
         default="retrievers",
         description="every retriever's own ranking, or the text and the pictures of the same pages",
@@ -87,7 +91,11 @@ class GatedOptions(_AgentOptions):
     """
 
     kind: Literal["gated"] = "gated"
-    ungrounded: Literal["retrieve", "abstain", "answer"] = "retrieve"
+    ungrounded: Literal["retrieve", "abstain", "answer"] = Field(
+        default="retrieve",
+        description="a question judged to need no documents: search all the same, abstain, or answer without"
+        " citations",
+    )
     gamma: float = Field(
         default=0.5, ge=0, le=1, description="P(the question needs documents) above which they are searched"
     )
@@ -95,7 +103,9 @@ class GatedOptions(_AgentOptions):
     relevance: float = Field(default=0.5, ge=0, le=1, description="P(relevant) above which a page stays")
     max_relevant: int = Field(default=5, ge=1, le=50, description="the most relevant pages that stay")
     consistency: bool = Field(default=True, description="choose a coherent subset of them, by one more call")
-    prompt: AnswerPromptOptions = AnswerPromptOptions()
+    prompt: AnswerPromptOptions = Field(
+        default=AnswerPromptOptions(), description="what the model is asked for"
+    )
 
 
 AgentOptions = SeekerInspectorOptions | PlannerOptions | DecomposeDecideOptions | GatedOptions

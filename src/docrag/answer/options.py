@@ -26,14 +26,21 @@ class ExtractiveOptions(_Options):
     """
 
     kind: Literal["extractive"] = "extractive"
-    n_pages: int = Field(default=5, ge=1, le=50)
-    threshold: float | None = Field(default=None, ge=0, le=1)
+    n_pages: int = Field(default=5, ge=1, le=50, description="retrieved pages that are read")
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="least calibrated confidence at which an answer is given; null: the fitted one",
+    )
 
 
 class ContextOptions(_Options):
     """What a model is shown of the pages that were found."""
 
-    modality: Modality = "both"
+    modality: Modality = Field(
+        default="both", description="what is shown of a page: its text, its picture, or both"
+    )
     order: Order = Field(
         default="rank", description="document: page by page within a document, the best document first"
     )
@@ -93,9 +100,15 @@ class AnswerPromptOptions(_Options):
 
 class _ModelOptions(_Options):
     n_pages: int = Field(default=5, ge=1, le=50, description="retrieved pages that are shown")
-    context: ContextOptions = ContextOptions()
-    citing: CitingOptions = CitingOptions()
-    prompt: AnswerPromptOptions = AnswerPromptOptions()
+    context: ContextOptions = Field(
+        default=ContextOptions(), description="what the model is shown of the pages"
+    )
+    citing: CitingOptions = Field(
+        default=CitingOptions(), description="what becomes of sentences and addresses that the model writes"
+    )
+    prompt: AnswerPromptOptions = Field(
+        default=AnswerPromptOptions(), description="what the model is asked for"
+    )
 
 
 class SinglePassOptions(_ModelOptions):
@@ -148,7 +161,7 @@ class SummariesOptions(_ModelOptions):
 
     kind: Literal["summaries"] = "summaries"
     n_candidates: int = Field(default=12, ge=1, le=100, description="retrieved pages that are summarised")
-    pages_per_call: int = Field(default=4, ge=1, le=20)
+    pages_per_call: int = Field(default=4, ge=1, le=20, description="pages that are summarised in one call")
     min_relevance: float = Field(default=3.0, ge=0, le=10, description="below it a page is not read")
 
 

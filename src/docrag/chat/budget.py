@@ -23,10 +23,16 @@ class BudgetOptions(BaseModel):
 
     max_rounds: int = Field(default=4, ge=1, description="turns of an agent's loop")
     max_calls: int | None = Field(default=16, ge=1, description="calls of models, retries not counted")
-    max_input_tokens: int | None = Field(default=400_000, ge=1)
-    max_output_tokens: int | None = Field(default=16_000, ge=1)
+    max_input_tokens: int | None = Field(
+        default=400_000, ge=1, description="tokens of all prompts together; null is no limit"
+    )
+    max_output_tokens: int | None = Field(
+        default=16_000, ge=1, description="tokens of all replies together; null is no limit"
+    )
     max_images: int | None = Field(default=100, ge=0, description="pictures sent, repeats counted")
-    max_seconds: float | None = Field(default=180.0, gt=0)
+    max_seconds: float | None = Field(
+        default=180.0, gt=0, description="seconds from the question to its answer; null is no limit"
+    )
 
 
 class BudgetMeter:

@@ -27,10 +27,19 @@ def settings_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {PRESET_KEY: preset, **_relaxed(schema)["properties"]},
         "$defs": {
-            name: _relaxed(body, keep_required=name == QuestionRow.__name__)
+            name: _with_kind(_relaxed(body, keep_required=name == QuestionRow.__name__))
             for name, body in sorted(definitions.items())
         },
     }
+
+
+def _with_kind(definition: dict[str, Any]) -> dict[str, Any]:
+    """Describe ``kind``, which tells alternatives apart, by the first sentence about what it stands for."""
+    kind: dict[str, Any] | None = definition.get("properties", {}).get("kind")
+    if kind is not None:
+        meant = str(definition.get("description", "")).partition("\n\n")[0]
+        kind.setdefault("description", " ".join(meant.split()))
+    return definition
 
 
 def _relaxed(node: Any, *, keep_required: bool = False) -> Any:  # noqa: ANN401 - any JSON

@@ -26,31 +26,41 @@ class SentenceTransformersOptions(_Options):
     """Any sentence-transformers model, by name or folder; nothing is downloaded unless `download` says so."""
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
-    model: str = Field(min_length=1)
-    revision: str | None = None
+    model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
+    revision: str | None = Field(
+        default=None, description="commit, tag or branch on the hub; null takes the newest"
+    )
     device: str | None = Field(default=None, description='"cpu", "cuda:0", …; None lets the library choose')
-    batch_size: int = Field(default=32, ge=1, le=4096)
+    batch_size: int = Field(default=32, ge=1, le=4096, description="texts in one pass of the model")
     query_prompt: str = Field(default="", description='put before every query, such as "query: "')
     passage_prompt: str = Field(default="", description='put before every passage, such as "passage: "')
-    download: bool = False
+    download: bool = Field(default=False, description="allow fetching the model from the hub")
 
 
 class OpenAiEmbeddingsOptions(_Options):
     """An OpenAI-compatible ``POST {base_url}/embeddings`` endpoint."""
 
     kind: Literal["openai"] = "openai"
-    model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
-    api_key: SecretStr | None = None
+    model: str = Field(min_length=1, description="the model's name, as the server has it")
+    base_url: str = Field(
+        default="https://api.openai.com/v1", description="where the endpoint is, usually with /v1 at its end"
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="the key itself; null reads it from api_key_env"
+    )
     api_key_env: str = Field(default="OPENAI_API_KEY", description="read when `api_key` is not given")
     dim: int | None = Field(
         default=None, ge=1, description="asked for, for models that can shorten their vectors"
     )
-    batch_size: int = Field(default=64, ge=1, le=2048)
-    timeout_s: float = Field(default=60.0, gt=0)
-    max_retries: int = Field(default=4, ge=0, le=20)
-    query_prompt: str = ""
-    passage_prompt: str = ""
+    batch_size: int = Field(default=64, ge=1, le=2048, description="texts in one request")
+    timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds without a sign of the server after which a request is tried again",
+    )
+    max_retries: int = Field(default=4, ge=0, le=20, description="tries after the first")
+    query_prompt: str = Field(default="", description='put before every query, such as "query: "')
+    passage_prompt: str = Field(default="", description='put before every passage, such as "passage: "')
 
     @field_validator("base_url")
     @classmethod

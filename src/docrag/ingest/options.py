@@ -20,20 +20,31 @@ class IngestLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    page_cpu_s: Annotated[float, Field(gt=0)] = 60.0
-    """CPU seconds for one page, OCR included."""
-    open_cpu_s: Annotated[float, Field(gt=0)] = 60.0
-    """CPU seconds for opening a file, repairing its cross-reference table included."""
-    wall_factor: Annotated[float, Field(ge=1)] = 4.0
-    """Wall-clock limit as a multiple of the CPU limit: other programs may keep the CPU busy."""
-    memory_mb: Annotated[int, Field(ge=256)] = 1536
-    """Resident memory of a worker, and the address space it may take on top of what it has at its start."""
-    max_pixels: Annotated[int, Field(ge=1_000_000)] = 40_000_000
-    """Largest picture of a page or of a part of it; a larger one is rendered at a lower resolution."""
-    max_pages: Annotated[int, Field(ge=1)] = 100_000
-    """A file that declares more pages is refused."""
-    max_crashes: Annotated[int, Field(ge=1)] = 8
-    """After a file has taken this many workers with it, its remaining pages are not tried."""
+    page_cpu_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="CPU seconds for one page, OCR included"
+    )
+    open_cpu_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0,
+        description="CPU seconds for opening a file, repairing its cross-reference table included",
+    )
+    wall_factor: Annotated[float, Field(ge=1)] = Field(
+        default=4.0,
+        description="wall-clock limit as a multiple of the CPU limit: other programs may keep the CPU busy",
+    )
+    memory_mb: Annotated[int, Field(ge=256)] = Field(
+        default=1536,
+        description="resident memory of a worker in MB, and what it may allocate on top of its start",
+    )
+    max_pixels: Annotated[int, Field(ge=1_000_000)] = Field(
+        default=40_000_000,
+        description="pixels of the largest picture of a page; a larger one is rendered at a lower resolution",
+    )
+    max_pages: Annotated[int, Field(ge=1)] = Field(
+        default=100_000, description="a file that declares more pages is refused"
+    )
+    max_crashes: Annotated[int, Field(ge=1)] = Field(
+        default=8, description="workers that a file may take with it before its remaining pages are not tried"
+    )
 
 
 class IngestOptions(BaseModel):
@@ -41,19 +52,28 @@ class IngestOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layout: Literal["ml", "fast"] = "ml"
-    """Layout regions from PyMuPDF's bundled model, or from geometry alone (about five times faster)."""
-    ocr: Literal["auto", "always", "never"] = "auto"
-    """OCR where the text layer is missing or unusable and inside pictures; of every page; or not at all."""
-    ocr_dpi: Annotated[int, Field(ge=50, le=600)] = 150
-    """Resolution of the pictures that OCR reads."""
-    parser: Literal["auto", "pymupdf", "pdfium"] = "auto"
-    """PyMuPDF, then pypdfium2 where that fails; or one of them (pdfium avoids PyMuPDF's AGPL)."""
-    n_workers: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Worker processes of one thread each; default: one per CPU, at most 8."""
-    recycle_after_pages: Annotated[int, Field(ge=1)] = 2000
-    """A worker is replaced after this many pages, against leaks in native code."""
-    limits: IngestLimits = IngestLimits()
+    layout: Literal["ml", "fast"] = Field(
+        default="ml",
+        description="regions by PyMuPDF's bundled model, or by geometry alone, about five times faster",
+    )
+    ocr: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="auto: pages without a usable text layer, and pictures; or every page; or none",
+    )
+    ocr_dpi: Annotated[int, Field(ge=50, le=600)] = Field(
+        default=150, description="resolution of the pictures that OCR reads"
+    )
+    parser: Literal["auto", "pymupdf", "pdfium"] = Field(
+        default="auto",
+        description="auto: PyMuPDF, then pypdfium2 where that fails; pdfium avoids PyMuPDF's AGPL",
+    )
+    n_workers: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="processes of one thread each; null starts one per CPU, at most 8"
+    )
+    recycle_after_pages: Annotated[int, Field(ge=1)] = Field(
+        default=2000, description="pages after which a worker is replaced, against leaks in native code"
+    )
+    limits: IngestLimits = Field(default=IngestLimits(), description="what one file may cost")
 
     def worker_count(self) -> int:
         """Number of worker processes to start."""

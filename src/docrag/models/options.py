@@ -29,9 +29,9 @@ class PatchImageTokens(_Options):
     """One token for ``merge x merge`` patches of ``patch_px`` pixels: Qwen2-VL to Qwen3-VL, Pixtral."""
 
     kind: Literal["patches"] = "patches"
-    patch_px: int = Field(default=14, ge=1)
-    merge: int = Field(default=2, ge=1)
-    min_pixels: int = Field(default=56 * 56, ge=1)
+    patch_px: int = Field(default=14, ge=1, description="side of a patch in pixels")
+    merge: int = Field(default=2, ge=1, description="patches along each side that become one token")
+    min_pixels: int = Field(default=56 * 56, ge=1, description="smaller pictures are enlarged to it")
     max_pixels: int = Field(default=1280 * 28 * 28, ge=1, description="as the server has it")
     n_around: int = Field(default=2, ge=0, description="tokens before and after a picture")
 
@@ -40,17 +40,21 @@ class SplitImageTokens(_Options):
     """A fixed number of tokens for every tile and for the whole: Idefics3 and SmolVLM."""
 
     kind: Literal["split"] = "split"
-    longest_edge_px: int = Field(default=2048, ge=1)
-    tile_px: int = Field(default=512, ge=1)
-    tokens_per_tile: int = Field(default=64, ge=1)
+    longest_edge_px: int = Field(
+        default=2048, ge=1, description="what the longest side is scaled to, in pixels"
+    )
+    tile_px: int = Field(default=512, ge=1, description="side of a tile in pixels")
+    tokens_per_tile: int = Field(
+        default=64, ge=1, description="tokens for every tile, and for the whole picture beside them"
+    )
 
 
 class OpenAiTiles(_Options):
     """OpenAI's tiles of 512 px in high detail; the defaults are those of gpt-4o."""
 
     kind: Literal["openai-tiles"] = "openai-tiles"
-    base_tokens: int = Field(default=85, ge=0)
-    tokens_per_tile: int = Field(default=170, ge=1)
+    base_tokens: int = Field(default=85, ge=0, description="tokens for every picture")
+    tokens_per_tile: int = Field(default=170, ge=1, description="tokens for every tile on top")
 
 
 ImageTokenOptions = Annotated[
@@ -64,8 +68,8 @@ ImageTokenOptions = Annotated[
 class PriceOptions(_Options):
     """US dollars for a million tokens."""
 
-    input_usd: float = Field(ge=0)
-    output_usd: float = Field(ge=0)
+    input_usd: float = Field(ge=0, description="for a million tokens of prompts")
+    output_usd: float = Field(ge=0, description="for a million tokens of replies")
     cached_input_usd: float | None = Field(default=None, ge=0, description="None: as input_usd")
 
 
@@ -76,12 +80,16 @@ class ClientOptions(_Options):
     max_images: int = Field(default=50, ge=0, description="pictures in one call; 0 for a text-only model")
     max_output_tokens: int = Field(default=1024, ge=1, description="where a call does not say it")
     timeout_s: float = Field(default=120.0, gt=0, description="of a whole call, repeated tries included")
-    max_tries: int = Field(default=3, ge=1, le=3)
-    image_tokens: ImageTokenOptions = AutoImageTokens()
+    max_tries: int = Field(
+        default=3, ge=1, le=3, description="tries of a call that fails for a passing reason"
+    )
+    image_tokens: ImageTokenOptions = Field(
+        default=AutoImageTokens(), description="how the tokens of a picture are counted"
+    )
     tokenizer: Path | None = Field(
         default=None, description="a tokenizer.json, or the folder of one; None estimates"
     )
-    price: PriceOptions | None = None
+    price: PriceOptions | None = Field(default=None, description="what tokens cost; null reports no cost")
 
 
 class OpenAiCompatibleOptions(ClientOptions):
@@ -92,15 +100,21 @@ class OpenAiCompatibleOptions(ClientOptions):
     """
 
     kind: Literal["openai"] = "openai"
-    base_url: str = "http://127.0.0.1:8000/v1"
-    model: str = Field(min_length=1)
+    base_url: str = Field(
+        default="http://127.0.0.1:8000/v1", description="where the endpoint is, usually with /v1 at its end"
+    )
+    model: str = Field(min_length=1, description="the model's name, as the server has it")
     api_key_env: str | None = Field(default=None, description="variable that holds the key")
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(
+        default=None, description="the key itself; api_key_env names a variable instead"
+    )
     headers: Mapping[str, SecretStr] = Field(
         default_factory=dict[str, SecretStr], description="sent along, such as a gateway's own key"
     )
     temperature: float | None = Field(default=0.0, ge=0, description="None leaves it to the server")
-    seed: int | None = None
+    seed: int | None = Field(
+        default=None, description="of the sampling, for servers that take one; null sends none"
+    )
     structured: bool = Field(default=True, description="send JSON schemas; false for servers without them")
     extra_body: Mapping[str, Any] = Field(
         default_factory=dict[str, Any], description="more fields of the request, such as chat_template_kwargs"
@@ -152,19 +166,26 @@ class LangChainOptions(ClientOptions):
 
     kind: Literal["langchain"] = "langchain"
     target: str = Field(pattern=r"^[\w.]+:\w+$", description="module:Class, or module:function")
-    arguments: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    arguments: Mapping[str, Any] = Field(
+        default_factory=dict[str, Any], description="keyword arguments that the class is made with"
+    )
     secrets: Mapping[str, SecretStr] = Field(
         default_factory=dict[str, SecretStr],
         description="arguments that are secret, such as ${OPENAI_API_KEY}",
     )
-    max_tries: int = Field(default=1, ge=1, le=3)
+    max_tries: int = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="tries of a call that fails; such models often try again by themselves",
+    )
 
 
 class ScriptedRule(_Options):
     """`reply` to every conversation in which the regular expression `when` is found."""
 
-    when: str
-    reply: str
+    when: str = Field(description="a regular expression, looked for in the whole conversation")
+    reply: str = Field(description="what is said then")
 
     @field_validator("when")
     @classmethod
@@ -179,8 +200,12 @@ class ScriptedRule(_Options):
 class ScriptFile(_Options):
     """What a script's YAML file holds."""
 
-    replies: tuple[str, ...] = ()
-    rules: tuple[ScriptedRule, ...] = ()
+    replies: tuple[str, ...] = Field(
+        default=(), description="what is said to calls that no rule fits, in this order"
+    )
+    rules: tuple[ScriptedRule, ...] = Field(
+        default=(), description="replies to conversations that fit; the first that fits is taken"
+    )
 
 
 class ScriptedOptions(ClientOptions):
@@ -190,10 +215,18 @@ class ScriptedOptions(ClientOptions):
     """
 
     kind: Literal["scripted"] = "scripted"
-    replies: tuple[str, ...] = ()
-    rules: tuple[ScriptedRule, ...] = ()
-    file: Path | None = None
-    repeat_last: bool = False
+    replies: tuple[str, ...] = Field(
+        default=(), description="what is said to calls that no rule fits, in this order"
+    )
+    rules: tuple[ScriptedRule, ...] = Field(
+        default=(), description="replies to conversations that fit; the first that fits is taken"
+    )
+    file: Path | None = Field(
+        default=None, description="YAML file with more replies and rules, which come after these"
+    )
+    repeat_last: bool = Field(
+        default=False, description="say the last reply again when all are used, instead of failing"
+    )
     chunk_chars: int = Field(default=0, ge=0, description="pieces of the stream; 0 streams a reply whole")
 
 
@@ -206,7 +239,7 @@ ModelOptions = Annotated[
 class RoleOptions(_Options):
     """A model for everything, and others for single roles, whose options stand alone."""
 
-    default: ModelOptions
+    default: ModelOptions = Field(description="the model of every role that names none of its own")
     answer: ModelOptions | None = Field(default=None, description="writes answers")
     inspect: ModelOptions | None = Field(default=None, description="looks at pages")
     plan: ModelOptions | None = Field(default=None, description="decides what to do next")

@@ -30,19 +30,30 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    ingest: IngestOptions = IngestOptions()
-    embed: Annotated[TextEncoderOptions | CustomOptions, Field(discriminator="kind")] = MiniLmOptions()
-    visual: VisualOptions | None = None
-    models: RoleOptions | None = None
-    retrieval: RetrievalOptions = RetrievalOptions()
+    ingest: IngestOptions = Field(default=IngestOptions(), description="how files are read")
+    embed: Annotated[TextEncoderOptions | CustomOptions, Field(discriminator="kind")] = Field(
+        default=MiniLmOptions(), description="the text encoder, which dense retrieval needs"
+    )
+    visual: VisualOptions | None = Field(
+        default=None,
+        description="the encoder of page pictures, and the search by it; null: pages are found by text alone",
+    )
+    models: RoleOptions | None = Field(
+        default=None,
+        description="chat models; null has none, which extractive answers and searches do without",
+    )
+    retrieval: RetrievalOptions = Field(default=RetrievalOptions(), description="how pages are found")
     answer: Annotated[
         ExtractiveOptions | ModelAnswerOptions | AgentOptions | CustomOptions, Field(discriminator="kind")
-    ] = ExtractiveOptions()
+    ] = Field(
+        default=ExtractiveOptions(),
+        description="who answers: extractive without a model, or one of those that call models",
+    )
     budget: BudgetOptions = Field(
         default=BudgetOptions(), description="what one question may cost where models are called"
     )
     prompts: dict[str, Path] = Field(
         default_factory=dict[str, Path], description="files in place of packaged prompts, by their names"
     )
-    chat: ChatOptions = ChatOptions()
-    custom: CustomParts = CustomParts()
+    chat: ChatOptions = Field(default=ChatOptions(), description="how a conversation is held")
+    custom: CustomParts = Field(default=CustomParts(), description="retrievers and rerankers of your own")

@@ -26,18 +26,31 @@ class WeightedSumOptions(_Options):
     """
 
     kind: Literal["weighted-sum"] = "weighted-sum"
-    normalise: Literal["zscore", "min-max", "softmax", "rank", "sigmoid"] = "zscore"
-    statistics: Statistics = "top-k"
-    top_k: int = Field(default=50, ge=2)
-    weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.8, "dense": 0.2})
+    normalise: Literal["zscore", "min-max", "softmax", "rank", "sigmoid"] = Field(
+        default="zscore", description="how scores of different retrievers are brought to one scale"
+    )
+    statistics: Statistics = Field(
+        default="top-k",
+        description="scores that fix the scale: the first top_k of a ranking, of any ranking (union), or all",
+    )
+    top_k: int = Field(default=50, ge=2, description="places that the statistics are taken from")
+    weights: dict[str, float] = Field(
+        default_factory=lambda: {"bm25": 0.8, "dense": 0.2},
+        description="weight of every configured retriever, by its name",
+    )
 
 
 class ReciprocalRankOptions(_Options):
     """Reciprocal rank fusion."""
 
     kind: Literal["reciprocal-rank"] = "reciprocal-rank"
-    c: float = Field(default=60.0, gt=0)
-    weights: dict[str, float] = Field(default_factory=lambda: {"bm25": 0.5, "dense": 0.5})
+    c: float = Field(
+        default=60.0, gt=0, description="added to every rank: the larger, the less the first places count"
+    )
+    weights: dict[str, float] = Field(
+        default_factory=lambda: {"bm25": 0.5, "dense": 0.5},
+        description="weight of every configured retriever, by its name",
+    )
 
 
 class UnionOptions(_Options):
@@ -55,9 +68,14 @@ class DempsterShaferOptions(_Options):
     kind: Literal["dempster-shafer"] = "dempster-shafer"
     alpha: float = Field(default=0.7, gt=0, le=1, description="mass for relevance of a full score")
     beta: float = Field(default=0.6, gt=0, le=1, description="mass against relevance of a zero score")
-    scale: Scale = "max"
+    scale: Scale = Field(
+        default="max",
+        description="scores as shares of the best one, or of the span from the lowest to the best",
+    )
     absent: Absent = Field(default="unknown", description="what a ranking says of units it does not hold")
-    prior: Prior = "none"
+    prior: Prior = Field(
+        default="none", description="layout: believe less in pages that no other ranking has nearby"
+    )
 
 
 FusionOptions = Annotated[
@@ -70,9 +88,11 @@ class GuidedQueryOptions(_Options):
     """Guided query refinement: the other retrievers guide the visual query."""
 
     n_pool: int = Field(default=10, ge=2, description="best units of every retriever that are pooled")
-    n_steps: int = Field(default=25, ge=1)
+    n_steps: int = Field(default=25, ge=1, description="steps of optimisation at most")
     learning_rate: float = Field(default=1e-3, gt=0, description="published grid: 1e-5 to 5e-3")
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(
+        default=1.0, gt=0, description="scores are divided by it before they become probabilities"
+    )
     target: Target = Field(default="fixed", description="as released, or moving, as in the paper")
 
 
@@ -90,7 +110,7 @@ class RetrievalOptions(_Options):
     query: QueryOptions = Field(
         default=QueryOptions(), description="what happens to a question before it is searched for"
     )
-    fusion: FusionOptions = WeightedSumOptions()
+    fusion: FusionOptions = Field(default=WeightedSumOptions(), description="how the rankings become one")
     guided_query: GuidedQueryOptions | None = Field(
         default=None, description='reorders what fusion gives; needs "visual" and another retriever'
     )

@@ -33,19 +33,25 @@ class QuestionRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    question: str = Field(min_length=1, pattern=r"\S")
+    question: str = Field(min_length=1, pattern=r"\S", description="the question itself")
     id: str = Field(default="", description="its number where none is given")
     doc: str | None = Field(default=None, description="the document that holds the answer")
     docs: Listed | None = Field(default=None, description="look into these documents only")
     answer: str | None = Field(
         default=None, description='the right answer, "Not answerable" where there is none; for the metrics'
     )
-    answer_format: AnswerFormat = "Str"
+    answer_format: AnswerFormat = Field(
+        default="Str", description="what the right answer is, which decides how answers are compared with it"
+    )
     evidence_pages: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(), description="pages of `doc` that hold the answer, from 1; for the metrics"
     )
-    evidence_sources: tuple[str, ...] = ()
-    doc_type: str = ""
+    evidence_sources: tuple[str, ...] = Field(
+        default=(), description='what the answer stands in, such as "Table"; groups the metrics'
+    )
+    doc_type: str = Field(
+        default="", description='kind of its document, such as "Brochure"; groups the metrics'
+    )
 
 
 Rows = Annotated[
@@ -79,4 +85,6 @@ class RunOptions(BaseModel):
 class RunSettings(Settings):
     """Everything that a run file can say."""
 
-    run: RunOptions = RunOptions()
+    run: RunOptions = Field(
+        default=RunOptions(), description="what is asked of which documents, and where the results go"
+    )

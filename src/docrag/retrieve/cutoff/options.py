@@ -34,7 +34,7 @@ class FixedOptions(_Options):
     """The first k."""
 
     kind: Literal["fixed"] = "fixed"
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=10, ge=1, description="units that stay")
 
     def build(self) -> Cutoff:
         """Make the cut-off."""
@@ -45,8 +45,10 @@ class ThresholdOptions(_Options):
     """What scores enough; 0 units may stay."""
 
     kind: Literal["threshold"] = "threshold"
-    min_score: float = Field(allow_inf_nan=False)
-    min_kept: int = Field(default=0, ge=0)
+    min_score: float = Field(
+        allow_inf_nan=False, description="least score that stays, on the scale of the ranking that is cut"
+    )
+    min_kept: int = Field(default=0, ge=0, description="units that stay whatever they score")
 
     def build(self) -> Cutoff:
         """Make the cut-off."""
@@ -57,9 +59,13 @@ class AdaptiveOptions(_Options):
     """Up to `max_kept` that score enough; 0 units may stay."""
 
     kind: Literal["adaptive"] = "adaptive"
-    min_score: float = Field(default=0.5, allow_inf_nan=False)
-    min_kept: int = Field(default=0, ge=0)
-    max_kept: int = Field(default=5, ge=1)
+    min_score: float = Field(
+        default=0.5,
+        allow_inf_nan=False,
+        description="least score that stays, on the scale of the ranking that is cut",
+    )
+    min_kept: int = Field(default=0, ge=0, description="units that stay whatever they score")
+    max_kept: int = Field(default=5, ge=1, description="units that may stay")
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -76,7 +82,9 @@ class RelativeOptions(_Bounded):
     """Up to `max_kept` that score a fraction of the best."""
 
     kind: Literal["relative"] = "relative"
-    min_fraction: float = Field(default=0.5, ge=0, le=1)
+    min_fraction: float = Field(
+        default=0.5, ge=0, le=1, description="least share of the best unit's score that stays"
+    )
 
     def build(self) -> Cutoff:
         """Make the cut-off."""
@@ -98,9 +106,12 @@ class GaussianMixtureOptions(_Bounded):
 
     kind: Literal["gaussian-mixture"] = "gaussian-mixture"
     n_in: int = Field(default=20, ge=2, description="best scores that are fitted")
-    min_kept: int = Field(default=5, ge=1)
-    max_kept: int = Field(default=10, ge=1)
-    select: Select = "max_member"
+    min_kept: int = Field(default=5, ge=1, description="units that always stay")
+    max_kept: int = Field(default=10, ge=1, description="units that may stay")
+    select: Select = Field(
+        default="max_member",
+        description="the better cluster: that of the highest score, or the one with the higher mean",
+    )
 
     @model_validator(mode="after")
     def _check_sample(self) -> Self:

@@ -33,14 +33,19 @@ class RouteOptions(_Options):
 class DecomposeOptions(_Options):
     """Sub-questions whose rankings are merged; needs a model for `plan`."""
 
-    max_parts: int = Field(default=3, ge=1, le=10)
+    max_parts: int = Field(default=3, ge=1, le=10, description="sub-questions at most")
 
 
 class EnsembleOptions(_Options):
     """GenQREnsemble: keywords from several instructions; needs a model for `plan`."""
 
     mode: Mode = Field(default="concatenate", description='"fuse" merges one ranking per list of keywords')
-    n_instructions: int = Field(default=5, ge=1, le=len(INSTRUCTIONS))
+    n_instructions: int = Field(
+        default=5,
+        ge=1,
+        le=len(INSTRUCTIONS),
+        description="instructions that keywords are asked by, one call each",
+    )
     retrievers: tuple[str, ...] = Field(
         default=("bm25",), min_length=1, description="long queries blur dense and visual retrieval"
     )
@@ -50,8 +55,17 @@ class EnsembleOptions(_Options):
 class QueryOptions(_Options):
     """What happens to a question before it is searched for, in this order; nothing by default."""
 
-    gate: GateOptions | None = None
-    route: RouteOptions | None = None
-    decompose: DecomposeOptions | None = None
-    ensemble: EnsembleOptions | None = None
+    gate: GateOptions | None = Field(
+        default=None, description="whether the question needs documents at all; null does not ask"
+    )
+    route: RouteOptions | None = Field(
+        default=None,
+        description="where an answer probably stands: text, tables, figures; null searches everything",
+    )
+    decompose: DecomposeOptions | None = Field(
+        default=None, description="questions that ask for several things are split; null keeps them whole"
+    )
+    ensemble: EnsembleOptions | None = Field(
+        default=None, description="keywords from a model are added; null adds none"
+    )
     timeout_s: float = Field(default=30.0, gt=0, description="for each call of a model")

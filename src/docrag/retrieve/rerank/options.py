@@ -51,12 +51,23 @@ class YesNoModelOptions(_Budgeted, _Viewing):
 
     kind: Literal["yes-no"] = "yes-no"
     model: str = Field(min_length=1, description="a folder, or a name on the Hugging Face hub")
-    revision: str | None = None
+    revision: str | None = Field(
+        default=None, description="commit, tag or branch on the hub; null takes the newest"
+    )
     download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
-    device: str = "auto"
-    dtype: DType = "auto"
-    batch_size: int = Field(default=4, ge=1, le=1024)
-    instruction: str = INSTRUCTION
+    device: str = Field(
+        default="auto", description='"cpu", "cuda:0", "mps", …; auto takes an accelerator where there is one'
+    )
+    dtype: DType = Field(default="auto", description="bfloat16 on a GPU that has it, else float32")
+    batch_size: int = Field(
+        default=4,
+        ge=1,
+        le=1024,
+        description="inputs in one pass of the model; only those of equal size share one",
+    )
+    instruction: str = Field(
+        default=INSTRUCTION, description="what relevance means, told to the model with every page"
+    )
 
 
 class CrossEncoderOptions(_Budgeted):
@@ -67,13 +78,24 @@ class CrossEncoderOptions(_Budgeted):
     runtime: Literal["transformers", "onnx"] = Field(
         default="transformers", description='"onnx" needs no extra, but model.onnx and tokenizer.json'
     )
-    revision: str | None = None
+    revision: str | None = Field(
+        default=None, description="commit, tag or branch on the hub; null takes the newest"
+    )
     download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
-    device: str = "auto"
-    dtype: DType = "auto"
-    batch_size: int = Field(default=16, ge=1, le=1024)
+    device: str = Field(
+        default="auto", description='"cpu", "cuda:0", "mps", …; auto takes an accelerator where there is one'
+    )
+    dtype: DType = Field(default="auto", description="bfloat16 on a GPU that has it, else float32")
+    batch_size: int = Field(
+        default=16,
+        ge=1,
+        le=1024,
+        description="passages in one pass of the model; only those of equal length share one",
+    )
     max_tokens: int = Field(default=512, ge=16, description="question and passage together")
-    passage_words: int = Field(default=WORDS, gt=OVERLAP)
+    passage_words: int = Field(
+        default=WORDS, gt=OVERLAP, description="words in a passage of a page; neighbours share 40"
+    )
     max_chars: int = Field(default=20_000, ge=1, description="characters of a page's text")
 
     @model_validator(mode="after")
@@ -89,14 +111,16 @@ class VllmScoreOptions(_Budgeted, _Viewing):
     """A reranker behind a vLLM server."""
 
     kind: Literal["vllm-score"] = "vllm-score"
-    base_url: str = "http://127.0.0.1:8000"
-    endpoint: Endpoint = "score"
+    base_url: str = Field(default="http://127.0.0.1:8000", description="where the server is, without /v1")
+    endpoint: Endpoint = Field(default="score", description="path that scores: /score or /rerank")
     model: str | None = Field(default=None, description="None takes the one model that the server has")
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(default=None, description="sent as a bearer token; null sends none")
     batch_size: int = Field(default=16, ge=1, le=1024, description="texts in one request")
     n_parallel: int = Field(default=4, ge=1, le=64, description="requests in flight")
-    timeout_s: float = Field(default=60.0, gt=0)
-    max_retries: int = Field(default=2, ge=0, le=20)
+    timeout_s: float = Field(
+        default=60.0, gt=0, description="seconds for each request, repeated tries included"
+    )
+    max_retries: int = Field(default=2, ge=0, le=20, description="tries after the first")
 
     @field_validator("base_url")
     @classmethod
@@ -116,7 +140,7 @@ class ListwiseOptions(_Chatting):
     window: int = Field(default=10, ge=2, le=100, description="results in one call")
     stride: int = Field(default=5, ge=1, description="from one window to the next")
     n_permutations: int = Field(default=2, ge=1, le=20, description="orders in which each window is put")
-    seed: int = 0
+    seed: int = Field(default=0, description="of the orders in which windows are put")
 
     @model_validator(mode="after")
     def _check_stride(self) -> Self:
@@ -144,8 +168,11 @@ class RelevanceFilterOptions(_Options):
     """Any judge, and a cut where it finds results not relevant enough (MMKB-RAG's P(rel))."""
 
     kind: Literal["relevance-filter"] = "relevance-filter"
-    judge: JudgeOptions
-    keep: CutoffOptions = AdaptiveOptions()
+    judge: JudgeOptions = Field(description="who says how relevant a page is")
+    keep: CutoffOptions = Field(
+        default=AdaptiveOptions(),
+        description="cut-off over the relevances; the default keeps up to 5 of 0.5 and more",
+    )
 
 
 StepOptions = Annotated[
