@@ -14,10 +14,10 @@ from itertools import combinations, zip_longest
 
 from pydantic import BaseModel, Field
 
-from docrag.agents.agreement import Semantic, agreeing, agreement, new_numbers
 from docrag.agents.options import DecomposeDecideOptions
 from docrag.agents.sources import Source, by_modality, by_retriever, find
 from docrag.agents.writer import Writer, break_off, give
+from docrag.answer.agreement import Semantic, agreeing, agreement, new_numbers
 from docrag.answer.cited import NOTHING, Cited
 from docrag.answer.context import Viewer
 from docrag.answer.finish import Finisher
