@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.devices import choose_device, choose_dtype
 from docrag.embed.visual.batches import run_batches
 from docrag.embed.visual.checkpoint import Checkpoint
-from docrag.devices import choose_device, choose_dtype
 from docrag.embed.visual.images import MIN_SIDE_PX, fit
 from docrag.embed.visual.options import LocalVisualOptions
 from docrag.errors import ModelError
