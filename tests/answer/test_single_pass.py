@@ -1,8 +1,9 @@
 import math
 import threading
+from dataclasses import replace
 
 import pytest
-from tests.answer.conftest import FakeCorpus, make_page
+from tests.answer.conftest import FakeCorpus, Found, make_page
 from tests.answer.model_support import (
     DECLINED,
     MARKER,
@@ -24,7 +25,7 @@ from docrag.chat.model import Limits
 from docrag.chat.prompts import Prompts
 from docrag.errors import Cancelled, ContextOverflow, ModelError, ModelFormatError, ModelUnavailable
 from docrag.protocols import Answerer
-from docrag.types import NOT_ANSWERABLE, Abstention, Query, Scope
+from docrag.types import NOT_ANSWERABLE, Abstention, Query, Scope, UnitRef
 
 PAGES = [
     make_page(["Revenue was 46,298 in 2023."], page_no=1),
@@ -146,6 +147,51 @@ def test_the_state_of_the_documents_gives_the_reason():
     assert answerer(FakeChat(), corpus=FakeCorpus({})).answer(QUESTION).reason is Abstention.INDEX_INCOMPLETE
     scoped = Query(QUESTION.text, scope=Scope(docs=("a.pdf",)))
     assert answerer(FakeChat([DECLINED])).answer(scoped).reason is Abstention.NOT_IN_DOCUMENTS
+
+
+SCANS = FakeCorpus({"a.pdf": [make_page([], page_no=n) for n in (1, 2, 3)]})
+
+
+@pytest.mark.parametrize(
+    ("modality", "max_images", "broken", "reason"),
+    [
+        ("both", 50, (), Abstention.NOT_IN_DOCUMENTS),
+        ("image", 50, (), Abstention.NOT_IN_DOCUMENTS),
+        ("text", 50, (), Abstention.UNREADABLE_PAGES),
+        ("both", 0, (), Abstention.UNREADABLE_PAGES),  # the model takes no pictures
+        ("image", 50, (1, 2), Abstention.UNREADABLE_PAGES),  # and these cannot be drawn
+        ("image", 50, (1,), Abstention.NOT_IN_DOCUMENTS),
+    ],
+)
+def test_pages_without_text_are_unreadable_to_who_sees_no_pictures(modality, max_images, broken, reason):
+    hits = [SCANS.hit(UnitRef("a.pdf", n, 0, "id-a.pdf"), 1.0) for n in (1, 2)]  # as found by their looks
+    chat = FakeChat([DECLINED], limits=Limits(max_images=max_images))
+    parts = parts_of(SCANS, chat, pictures=FakePictures(broken=frozenset(broken)))
+    parts = replace(parts, search=lambda query, *, k, listener: Found(hits))
+    options = SinglePassOptions(context=ContextOptions(modality=modality))
+    assert SinglePassAnswerer(parts, options).answer(QUESTION).reason is reason
+
+
+def test_a_model_that_turns_out_to_take_no_pictures_has_not_seen_the_pages():
+    hits = [SCANS.hit(UnitRef("a.pdf", 1, 0, "id-a.pdf"), 1.0)]
+
+    def refuse(_messages):
+        chat.limits = Limits(max_images=0)  # as the client does, which then asks again without them
+        return DECLINED
+
+    chat = FakeChat([refuse])
+    parts = replace(parts_of(SCANS, chat), search=lambda query, *, k, listener: Found(hits))
+    assert SinglePassAnswerer(parts).answer(QUESTION).reason is Abstention.UNREADABLE_PAGES
+
+
+def test_pages_without_text_that_were_not_found_are_unreadable():
+    assert answerer(FakeChat(), corpus=SCANS).answer(QUESTION).reason is Abstention.UNREADABLE_PAGES
+
+
+def test_pages_that_failed_are_unreadable_whatever_is_shown_of_others():
+    failed = FakeCorpus({"a.pdf": [make_page(["revenue"]), None, None]})
+    answer = answerer(FakeChat([DECLINED]), corpus=failed).answer(QUESTION)
+    assert (answer.usage.n_images, answer.reason) == (1, Abstention.UNREADABLE_PAGES)
 
 
 @pytest.mark.parametrize(

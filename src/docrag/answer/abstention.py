@@ -15,19 +15,21 @@ _LISTED = 5
 """Documents and pages named in a warning."""
 
 
-def reason_to_abstain(corpus: Corpus, scope: Scope, *, unfinished: Sequence[str] = ()) -> Abstention:
+def reason_to_abstain(
+    corpus: Corpus, scope: Scope, *, unfinished: Sequence[str] = (), saw_pictures: bool = False
+) -> Abstention:
     """Return why the documents in scope did not carry an answer.
 
     "index_incomplete" when nothing in scope is indexed or documents are still being indexed (`unfinished`);
-    "unreadable_pages" when at least half of the pages in scope failed or hold no text; else
-    "not_in_documents".
+    "unreadable_pages" when at least half of the pages in scope failed or, unless whoever answers
+    `saw_pictures` of pages, hold no text; else "not_in_documents".
     """
     documents = corpus.select(scope)
     if unfinished or not documents:
         return Abstention.INDEX_INCOMPLETE
     n_pages = sum(scope.allows_page(n) for d in documents for n in range(1, d.n_pages + 1))
     n_unreadable = sum(len(failed_pages(d, scope)) for d in documents)
-    if n_pages <= MAX_PAGES_CHECKED:
+    if not saw_pictures and n_pages <= MAX_PAGES_CHECKED:
         n_unreadable += sum(len(empty_pages(corpus, d, scope)) for d in documents)
     if n_unreadable and n_unreadable >= UNREADABLE_SHARE * n_pages:
         return Abstention.UNREADABLE_PAGES

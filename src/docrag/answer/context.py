@@ -107,6 +107,8 @@ class Viewer:
             for note in fitted.notes:
                 run.warn(note)
             context = self._context(run, fitted, image)
+            if context.has_images:
+                run.shows_pictures_to(role)
             detail |= {
                 "evidence": {e.evidence_id: [e.hit.doc, e.hit.page_no] for e in context.evidence},
                 "modality": wanted,
@@ -135,6 +137,7 @@ class Viewer:
             image = self._picture(run, hit, dpi, part.padded(CROP_MARGIN_PT).clipped(*page.size))
             if image is not None:
                 parts.append(replace(image, label=evidence.evidence_id))
+                run.shows_pictures_to(role)
         text = shown.text[: self.options.max_text_chars]
         if text.strip() or len(parts) == 1:
             parts.append(TextPart(fenced(text, run.marker, label=evidence.evidence_id)))

@@ -67,7 +67,12 @@ class Finisher:
         """Withhold an answer; without a `reason` the state of the documents in scope gives it."""
         with run.trace.step("abstain") as detail:
             if reason is None:
-                reason = reason_to_abstain(self._corpus, query.scope, unfinished=self._unfinished())
+                reason = reason_to_abstain(
+                    self._corpus,
+                    query.scope,
+                    unfinished=self._unfinished(),
+                    saw_pictures=run.saw_pictures,
+                )
             detail["reason"] = str(reason)
         return replace(self._empty(run, query), reason=reason, confidence=confidence)
 

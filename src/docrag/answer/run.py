@@ -57,6 +57,7 @@ class Run:
         self.search_usage: list[Usage] = []
         self.said = ""
         self.listener = listener
+        self._looking: set[Role] = set()
 
     @contextmanager
     def step(self, name: str, message: str) -> Generator[dict[str, Any]]:
@@ -70,6 +71,15 @@ class Run:
         """Raise `docrag.errors.Cancelled` when the listener has called the run off."""
         if self.listener.cancelled():
             raise Cancelled("the question was called off")
+
+    def shows_pictures_to(self, role: Role) -> None:
+        """Remember that pictures of pages are shown to the model of a role."""
+        self._looking.add(role)
+
+    @property
+    def saw_pictures(self) -> bool:
+        """Whether any model was shown pictures of pages and took them; one that refused them takes none."""
+        return any(self.chats.of(role).limits.max_images for role in self._looking)
 
     def warn(self, warning: str) -> None:
         """Add a warning to the answer, once."""
