@@ -3,6 +3,10 @@
 Everything here is a frozen value that can be pickled. ``page_no`` is 1-based. Boxes follow
 `docrag.geometry`. Text positions are character offsets into `Page.text`, the one text of a page: words,
 regions and chunks are spans of it, so a quote found in the text has boxes, and a chunk has a place.
+
+One module, though a long one. These values hold one another, from the boxes of a word to the hits of an
+answer, and `docrag.types` is where users import them from, and what pickles, signatures and tracebacks call
+them. Two modules would have to be put together again here, under names that are not where things are.
 """
 
 from __future__ import annotations

@@ -130,47 +130,25 @@ class DocRAG:
         IndexLocked, EncoderMismatch, IndexFormatError, StorageError
             The index cannot be written; what is committed is intact.
         """
-        from docrag.ingest.folder import scan
-        from docrag.ingest.run import index_paths
-        from docrag.store import manifest
-        from docrag.store.writer import IndexWriter
+        from docrag.pipeline.indexing import read_into, what_to_read
 
-        asked = [Path(path) for path in paths] if paths is not None else list(self._paths)
-        folder = self.folder
-        if not asked:
-            if folder is None:
-                raise DocragError(f"{self.index_dir}: no folder is known for this index; name what to index")
-            asked = [folder]
-        if folder is None:
-            folder = location.around(self._paths or asked)  # names count from what was opened
-        found = scan(asked, root=folder)  # before an index is made, so that a wrong path leaves none
-        if not (found.files or found.unusable or manifest.exists(self.index_dir)):
-            names = ", ".join(map(str, asked))
-            raise DocragError(f"{names}: no PDF found; name a folder that holds some, or PDF files")
+        asked = [Path(path) for path in paths] if paths is not None else self._paths
+        asked, folder = what_to_read(self.index_dir, asked, opened=self._paths)
         embedder = self._parts.embedder
         with self._writing:
-            with IndexWriter(
+            report = read_into(
                 self.index_dir,
-                owner="docrag index",
-                text_encoder=embedder.identity if embedder is not None else None,
-            ) as writer:
-                location.record_folder(self.index_dir, folder)
-                report = index_paths(
-                    asked,
-                    writer=writer,
-                    root=folder,
-                    options=self.settings.ingest,
-                    embedder=embedder,
-                    password=password,
-                    force=force,
-                    on_event=on_event,
-                )
-                fingerprint = self.settings.ingest.fingerprint()
-                unchanged = [f.doc for f in report.files if f.status == "unchanged" and not f.reason]
-                n_otherwise = sum(writer.fingerprint(doc) != fingerprint for doc in unchanged)
+                asked,
+                folder=folder,
+                options=self.settings.ingest,
+                embedder=embedder,
+                password=password,
+                force=force,
+                on_event=on_event,
+            )
             self._parts.use_password(password)
             self._parts.forget()
-        return replace(report, n_read_otherwise=n_otherwise)
+        return report
 
     def index_visual(
         self,
