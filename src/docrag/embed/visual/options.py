@@ -55,14 +55,18 @@ class VllmVisualOptions(_Options):
     """A vLLM server's ``/pooling`` endpoint with the task ``token_embed``."""
 
     kind: Literal["vllm"] = "vllm"
-    base_url: str = "http://127.0.0.1:8000"
+    base_url: str = Field(default="http://127.0.0.1:8000", description="where the server is, without /v1")
     model: str | None = Field(default=None, description="None takes the one model that the server has")
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = Field(default=None, description="sent as a bearer token; null sends none")
     batch_size: int = Field(default=8, ge=1, le=1024, description="requests in flight")
-    timeout_s: float = Field(default=120.0, gt=0)
-    max_retries: int = Field(default=3, ge=0, le=20)
+    timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="seconds without a sign of the server after which a request is tried again",
+    )
+    max_retries: int = Field(default=3, ge=0, le=20, description="tries after the first")
     image_prompt: str = Field(default="Describe the image.", description="text sent along with every image")
-    query_prefix: str = ""
+    query_prefix: str = Field(default="", description='put before every query, such as "Query: "')
     query_suffix: str = Field(default="", description="such as ten augmentation tokens")
 
     @field_validator("base_url")
