@@ -37,8 +37,8 @@ def float64_maxsim(query: np.ndarray, page: np.ndarray) -> float:
 
 
 def as_scored(query: np.ndarray, vector_type: VectorType) -> np.ndarray:
-    """The query as the kernel uses it: rounded to int8 row by row against integer storage."""
-    if vector_type in ("float32", "float16"):
+    """The query as the kernel uses it: rounded to int8 row by row against int8 and signs."""
+    if vector_type in ("float32", "float16", "2-bit"):
         return query.astype(np.float64)
     scale = np.abs(query).max(axis=1, keepdims=True) / 127
     return np.rint(query / scale) * scale.astype(np.float64)

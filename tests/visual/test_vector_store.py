@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from docrag.errors import EncoderMismatch, IndexFormatError, IndexLocked, StorageError
-from docrag.late_interaction.multivectors import VECTOR_TYPES, encode
+from docrag.late_interaction.multivectors import VECTOR_TYPES, VectorType, encode
 from docrag.protocols import EncoderIdentity
 from docrag.store import vector_store
 from docrag.store.segments import Segment, Source, UnitFailure, UnitKey, read_segment, write_segment
@@ -24,14 +24,19 @@ def document(doc: str, *, doc_id: str | None = None, parser: str = "p") -> Docum
 
 
 def segment(
-    doc: Document, places: list[tuple[int, int]], *, ingest_id: str = "i1", fill: float = 0.0
+    doc: Document,
+    places: list[tuple[int, int]],
+    *,
+    ingest_id: str = "i1",
+    fill: float = 0.0,
+    vector_type: VectorType = "float32",
 ) -> Segment:
     rng = np.random.default_rng([page_no for page_no, _ in places])
     items = [rng.standard_normal((page_no + 1, 8)).astype(np.float32) + fill for page_no, _ in places]
     return Segment(
         sources=[Source(doc.doc_id, doc.parser, ingest_id)],
         units=[UnitKey(0, *place) for place in places],
-        vectors=encode(items, "float32", dim=8),
+        vectors=encode(items, vector_type, dim=8),
         grids=[np.array([[0, 1], [-1, 1]], np.int32) if chunk_no == 0 else None for _, chunk_no in places],
     )
 
@@ -69,6 +74,8 @@ def test_a_segment_comes_back_as_it_was_written(tmp_path: Path, vector_type):
     assert (found.vectors.codes == written.vectors.codes).all()
     assert (found.vectors.offsets == written.vectors.offsets).all()
     assert (found.vectors.scales == written.vectors.scales).all()
+    for i in range(3):
+        assert (found.vectors.vectors(i) == written.vectors.vectors(i)).all()
     assert [None if g is None else g.tolist() for g in (found.grids[i] for i in range(3))] == [
         [[0, 1, 2]], None, [[4], [-1]]
     ]  # fmt: skip
@@ -154,6 +161,47 @@ def test_compaction_keeps_what_is_visible_and_drops_the_rest(tmp_path: Path):
     # A reader that had the old segments open still reads them.
     assert sum(len(rows) for _, rows in old_view.select([a, b], None, "page")) == 4
     assert all(np.isfinite(part.vectors.codes).all() for part in old_view.parts)
+
+
+@pytest.mark.parametrize("vector_type", VECTOR_TYPES)
+def test_compaction_moves_vectors_of_every_type_as_they_are(tmp_path: Path, vector_type: VectorType):
+    a = document("a.pdf")
+    space = dataclasses.replace(SPACE, vector_type=vector_type)
+    segments = [
+        segment(a, [(1, 0), (2, 0)], vector_type=vector_type),
+        segment(a, [(40, 0)], vector_type=vector_type),
+    ]
+    with VectorWriter(tmp_path, space, owner="test") as writer:
+        for one in segments:
+            writer.add(one)
+        writer.compact([a], {a.doc_id: "i1"})
+    (part,) = reader(tmp_path, [a]).view().parts
+    assert part.page_nos.tolist() == [1, 2, 40]
+    for row, (one, i) in enumerate([(0, 0), (0, 1), (1, 0)]):
+        assert (part.vectors.vectors(row) == segments[one].vectors.vectors(i)).all()
+
+
+@pytest.mark.parametrize("vector_type", VECTOR_TYPES)
+def test_earlier_versions_read_what_has_no_centroids(tmp_path: Path, vector_type: VectorType):
+    write_segment(tmp_path / "s", segment(document("a.pdf"), [(1, 0)], vector_type=vector_type))
+    meta = json.loads((tmp_path / "s" / "meta.json").read_text())
+    assert meta["format"] == (2 if vector_type == "2-bit" else 1)
+
+
+@pytest.mark.parametrize("name", ["centroids.npy", "centroid-units.npy"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "of other units"])
+def test_damaged_centroids_are_named(tmp_path: Path, name: str, damage: str):
+    written = segment(document("a.pdf"), [(40, 0), (2, 0)], vector_type="2-bit")
+    write_segment(tmp_path / "s", written)
+    path = tmp_path / "s" / name
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-5])
+    else:
+        np.save(path, np.load(path)[:1])
+    with pytest.raises(IndexFormatError, match=r"damaged.*run docrag index again"):
+        read_segment(tmp_path / "s")
 
 
 def test_a_crash_between_merging_and_removing_shows_nothing_twice(tmp_path: Path, monkeypatch):

@@ -245,6 +245,37 @@ def test_auto_pools_by_sixteen_in_all(tmp_path: Path):
     assert names == ["pooled-16-int8", "pooled-5-int8", "pooled-1-int8"]
 
 
+def test_auto_takes_the_centroids_of_two_bits_unless_vectors_are_pooled_already(tmp_path: Path):
+    names = [
+        build_candidates(
+            tmp_path,
+            AutoOptions(),
+            MaxSim("numpy"),
+            dim=3,
+            stored_pool_factor=factor,
+            vector_type="2-bit",
+        ).stage.name
+        for factor in (1, 4)
+    ]
+    assert names == ["centroids", "pooled-4-int8"]
+
+
+@pytest.mark.parametrize("pool_factor", [1, 2])
+@pytest.mark.parametrize("exact_below", [0, None])
+def test_two_bits_find_show_and_compact(indexed: Path, pool_factor: int, exact_below: int | None):
+    chosen = options(vectors="2-bit", pool_factor=pool_factor, exact_below=exact_below, n_candidates=2)
+    add(indexed, ColourEmbedder(), chosen)
+    for colour, page in (("green", ("a.pdf", 3, 0)), ("blue", ("b.pdf", 1, 0))):
+        assert search(indexed, colour, chosen, k=1) == [page]
+    with IndexReader(indexed / ".docrag") as corpus:
+        compact_vectors(corpus, chosen, ColourEmbedder())
+    with IndexReader(indexed / ".docrag") as corpus:
+        retriever = build_visual_retriever(corpus, chosen, ColourEmbedder())
+        (best,) = retriever.retrieve(Query("green"), k=1)
+        assert (best.unit.doc, best.unit.page_no) == ("a.pdf", 3)
+        assert retriever.similarity("green", best.unit) is not None
+
+
 @pytest.mark.parametrize("candidates", EVERY_STAGE, ids=named)
 def test_candidates_find_what_exact_finds(indexed: Path, candidates: CandidateOptions):
     two_stage = options(candidates=candidates, exact_below=0, n_candidates=2)

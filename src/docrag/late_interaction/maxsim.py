@@ -27,6 +27,8 @@ from docrag.late_interaction.products import (
     device_product,
     int8_product,
     numpy_product,
+    packed_device_product,
+    packed_product,
     torch_product,
 )
 from docrag.optional import require
@@ -36,6 +38,9 @@ Backend = Literal["auto", "numpy", "torch"]
 BLOCK_VECTORS = 32_768
 """Vectors per block at most: 16 MiB as float32 at dimension 128. Starting a product then costs next to
 nothing; int8 products take twice as long in blocks of 4k."""
+
+PACKED_BLOCK_VECTORS = 4096
+"""Vectors of two bits a component per block at most: unpacked, they should stay in the cache."""
 
 BLOCK_PRODUCTS = 1 << 20
 """Products per block at most, 4 MiB of them: more query vectors make blocks smaller, so that the products
@@ -106,7 +111,8 @@ class MaxSim:
         -------
         ``(n_queries, n_units) float32``; −inf for a unit without vectors.
 
-        int8 and 1-bit units are scored in integers, with query vectors rounded to int8 one by one.
+        int8 and 1-bit units are scored in integers, with query vectors rounded to int8 one by one; others,
+        2-bit units among them, in float32.
         """
         chosen = np.arange(len(units)) if indices is None else np.asarray(indices, np.int64)
         return self.scores_each(queries, [(units, chosen)])[0]
@@ -143,7 +149,7 @@ class MaxSim:
         starts = np.cumsum([0, *(len(query) for query in queries[:-1])])
         row_scales = np.ones((1, 1), np.float32)
         if vector_type in ("int8", "1-bit"):
-            flat, row_scales = _round_to_int8(flat)
+            flat, row_scales = round_to_int8(flat)
         return _Queries(flat, row_scales, starts, self._product(flat, vector_type, dim))
 
     def _run(self, passes: Sequence[_Pass]) -> None:
@@ -152,7 +158,8 @@ class MaxSim:
         share = max(-(-n_vectors // self.n_threads), LEAST_BLOCK_VECTORS)
         blocks: list[tuple[_Pass, int, int]] = []
         for one in passes:
-            limit = min(share, BLOCK_VECTORS, BLOCK_PRODUCTS // len(one.queries.flat) + 1)
+            most = BLOCK_VECTORS if one.units.centroids is None else PACKED_BLOCK_VECTORS
+            limit = min(share, BLOCK_VECTORS, most, BLOCK_PRODUCTS // len(one.queries.flat) + 1)
             blocks += [(one, first, last) for first, last in _blocks(one.sizes, limit)]
         if len(blocks) == 1:
             one, first, last = blocks[0]
@@ -173,6 +180,10 @@ class MaxSim:
         return self._blas.limit(limits=1, user_api="blas")
 
     def _product(self, queries: NDArray[Any], vector_type: VectorType, dim: int) -> Product:
+        if vector_type == "2-bit" and self._torch and self.device != "cpu":
+            return packed_device_product(self._torch, queries, dim, self.device)
+        if vector_type == "2-bit":
+            return packed_product(queries, dim)
         if self._torch and self.device != "cpu":
             return device_product(self._torch, queries, vector_type, dim, self.device)
         if self._torch and vector_type in ("int8", "1-bit"):
@@ -204,9 +215,32 @@ class _Pass:
         """Fill in the columns ``[first, last)``."""
         queries, chosen = self.queries, self.chosen[first:last]
         codes, starts = _rows_of(self.units, chosen)
-        best = np.maximum.reduceat(queries.product(codes), starts, axis=1)
-        best = best * queries.row_scales * self.units.scales[chosen]
+        products = queries.product(codes)
+        if self.units.centroids is None:
+            best = np.maximum.reduceat(products, starts, axis=1)
+            best = best * queries.row_scales * self.units.scales[chosen]
+        else:
+            self._add_centroids(products, codes, chosen, self.sizes[first:last], self.units.centroids)
+            best = np.maximum.reduceat(products, starts, axis=1)
         self.result[:, first:last] = np.add.reduceat(best, queries.starts, axis=0)
+
+    def _add_centroids(
+        self,
+        products: NDArray[np.float32],
+        codes: NDArray[np.uint8],
+        chosen: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        centroids: MultiVectors,
+    ) -> None:
+        """Make products with residuals for steps of 1 those with vectors: q · (c + s r) = q · c + s q · r."""
+        rows, starts = _rows_of(centroids, chosen)
+        factors = (
+            rows.astype(np.float32)
+            * np.repeat(centroids.scales[chosen], centroids.n_vectors[chosen])[:, None]
+        )
+        products *= np.repeat(self.units.scales[chosen], sizes) * codes[:, 1]
+        places = np.repeat(starts, sizes) + codes[:, 0]
+        products += np.take(self.queries.flat @ factors.T, places, axis=1)
 
     def finish(self) -> None:
         """Add what means contribute: q · (m + r) = q · m + q · r, whichever vector of the unit is best."""
@@ -248,7 +282,7 @@ def _rows_of(units: MultiVectors, chosen: NDArray[np.int64]) -> tuple[NDArray[An
     return np.concatenate(rows), np.concatenate([[0], np.cumsum((ends - begins)[:-1])])
 
 
-def _round_to_int8(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def round_to_int8(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Rows as int8, and the ``(n_rows, 1)`` scales that undo it."""
     peaks = np.abs(vectors).max(axis=1, keepdims=True)
     scales = np.where(peaks > 0, peaks / INT8_LIMIT, 1).astype(np.float32)

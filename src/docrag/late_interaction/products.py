@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.late_interaction.multivectors import VectorType
+from docrag.late_interaction.residual import HEADER_BYTES, LEVEL_SHIFT, packed_width, rotate
 
 Product = Callable[[NDArray[Any]], NDArray[Any]]
 """Products of the query vectors with a block's codes: ``(n_query_vectors, n_vectors)`` float32 or int32.
@@ -61,6 +62,55 @@ def numpy_product(queries: NDArray[np.float32], vector_type: VectorType, dim: in
         return out
 
     return product
+
+
+def packed_product(queries: NDArray[np.float32], dim: int) -> Product:
+    """Products with packed residuals, for steps of 1, in float32.
+
+    Codes are laid on their side, so that a shift and a mask make whole rows of the factor: unpacked that way
+    numbers cost about as much as the matrix product, and no library copies them into another order.
+    """
+    scratch = _Scratch()
+    width = packed_width(dim)
+    padded = _padded_to_bytes(queries, dim)
+    below = LEVEL_SHIFT * padded.sum(axis=1, keepdims=True)
+
+    def product(codes: NDArray[Any]) -> NDArray[Any]:
+        packed = scratch.get("packed", (width, len(codes)), np.uint8)
+        shifted = scratch.get("shifted", (width, len(codes)), np.uint8)
+        numbers = scratch.get("numbers", (4 * width, len(codes)), np.float32)
+        out = scratch.get("out", (len(queries), len(codes)), np.float32)
+        np.copyto(packed, codes[:, HEADER_BYTES:].T)
+        for i in range(4):
+            np.right_shift(packed, 2 * i, out=shifted)
+            np.bitwise_and(shifted, 3, out=shifted)
+            np.copyto(numbers[i * width : (i + 1) * width], shifted)
+        np.matmul(padded, numbers, out=out)
+        out -= below
+        return out
+
+    return product
+
+
+def packed_device_product(torch: ModuleType, queries: NDArray[np.float32], dim: int, device: str) -> Product:
+    """`packed_product` on an accelerator, which gets the codes as they are stored."""
+    padded = _padded_to_bytes(queries, dim)
+    rows = torch.from_numpy(padded).to(device)
+    below = LEVEL_SHIFT * rows.sum(dim=1, keepdim=True)
+
+    def product(codes: NDArray[Any]) -> NDArray[Any]:
+        packed = torch.from_numpy(_writeable(codes)).to(device)[:, HEADER_BYTES:]
+        numbers = torch.cat([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], dim=1)
+        return (rows @ numbers.float().T - below).cpu().numpy()
+
+    return product
+
+
+def _padded_to_bytes(queries: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """Queries rotated as residuals are, with zeros for components that only fill up a byte."""
+    padded = np.zeros((len(queries), 4 * packed_width(dim)), np.float32)
+    padded[:, :dim] = rotate(queries)
+    return padded
 
 
 def torch_product(torch: ModuleType, queries: NDArray[np.float32]) -> Product:

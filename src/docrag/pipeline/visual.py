@@ -159,8 +159,14 @@ def compact_vectors(corpus: IndexReader, options: VisualOptions, embedder: PageE
 def _candidates(
     corpus: IndexReader, options: VisualOptions, embedder: PageEmbedder, kernel: MaxSim
 ) -> CandidateStage:
-    dim, pool_factor = embedder.identity.dim, options.pool_factor
-    return build_candidates(corpus.path, options.candidates, kernel, dim=dim, stored_pool_factor=pool_factor)
+    return build_candidates(
+        corpus.path,
+        options.candidates,
+        kernel,
+        dim=embedder.identity.dim,
+        stored_pool_factor=options.pool_factor,
+        vector_type=options.vectors,
+    )
 
 
 def _writer(

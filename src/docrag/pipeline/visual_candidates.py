@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from docrag.late_interaction.fde import Fde
 from docrag.late_interaction.maxsim import MaxSim
-from docrag.late_interaction.multivectors import MultiVectors
+from docrag.late_interaction.multivectors import MultiVectors, VectorType
 from docrag.late_interaction.pooling import pool_hierarchically
 from docrag.pipeline.visual_options import (
     AutoOptions,
@@ -23,7 +23,13 @@ from docrag.pipeline.visual_options import (
     PooledOptions,
     TokensOptions,
 )
-from docrag.retrieve.visual.candidates import Candidates, Exact, FdeCandidates, PooledCandidates
+from docrag.retrieve.visual.candidates import (
+    Candidates,
+    CentroidCandidates,
+    Exact,
+    FdeCandidates,
+    PooledCandidates,
+)
 from docrag.retrieve.visual.table import TableCandidates
 from docrag.retrieve.visual.tokens import TokenCandidates
 from docrag.store.row_table import Rows, RowTable, TableSpec
@@ -68,13 +74,22 @@ a tenth of the time that signs of four times as many take, at twice their size (
 
 
 def build_candidates(
-    index: Path, options: CandidateOptions, kernel: MaxSim, *, dim: int, stored_pool_factor: int = 1
+    index: Path,
+    options: CandidateOptions,
+    kernel: MaxSim,
+    *,
+    dim: int,
+    stored_pool_factor: int = 1,
+    vector_type: VectorType = "int8",
 ) -> CandidateStage:
     """The candidate stage that `options` describe, over an index of vectors of dimension `dim`.
 
-    `stored_pool_factor` is that of the vectors stored: what "auto" pools them by is less by it.
+    `stored_pool_factor` is that of the vectors stored: what "auto" pools them by is less by it. Of two-bit
+    vectors that are not pooled it takes the centroids, which are pooled as much.
     """
     match options:
+        case AutoOptions() if vector_type == "2-bit" and stored_pool_factor == 1:
+            return CandidateStage(index, CentroidCandidates(kernel), options)
         case AutoOptions():
             factor = max(AUTO_POOL_FACTOR // stored_pool_factor, 1)
             stage = PooledCandidates(kernel, pool_factor=factor, vector_type="int8")

@@ -7,13 +7,15 @@ as a whole or not at all::
     units.npy   one row per unit: document, page, chunk, number of vectors, scale, grid shape
     codes.npy   (n_vectors, code width): the numbers of all units, one unit after the other
     means.npy   one row per unit, where only signs are stored: what they are the signs from
+    centroids.npy, centroid-units.npy
+                where two bits a component are stored: the vectors that they are the rest from, as numbers of
+                all units, and one row per unit: how many, scale
     grids.npy   patch grids of all units, row by row, 65535 for a patch without a vector
     *.npy       columns of candidate stages, as listed in meta.json; they may be added later
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.errors import IndexFormatError
-from docrag.late_interaction.multivectors import MultiVectors, VectorType, code_width
+from docrag.late_interaction.multivectors import MultiVectors, VectorType, code_width, concatenate
 from docrag.late_interaction.view import Grids
 from docrag.store.durable import fsync_tree, write_atomically
 
-FORMAT = 1
+FORMAT = 2
+"""Newest format: with centroids. What has none is written as format 1, which earlier versions read."""
 
 _UNIT_ROW = np.dtype(
     [
@@ -41,6 +44,7 @@ _UNIT_ROW = np.dtype(
         ("n_grid_columns", "<i4"),
     ]
 )
+_CENTROID_ROW = np.dtype([("n_vectors", "<i4"), ("scale", "<f4")])
 _NO_VECTOR = 65535
 
 
@@ -98,11 +102,17 @@ def write_segment(folder: Path, segment: Segment) -> None:
     np.save(temporary / "codes.npy", segment.vectors.codes)
     if segment.vectors.means is not None:
         np.save(temporary / "means.npy", segment.vectors.means)
+    centroids = segment.vectors.centroids
+    if centroids is not None:
+        centroid_rows = np.zeros(len(centroids), _CENTROID_ROW)
+        centroid_rows["n_vectors"], centroid_rows["scale"] = centroids.n_vectors, centroids.scales
+        np.save(temporary / "centroid-units.npy", centroid_rows)
+        np.save(temporary / "centroids.npy", centroids.codes)
     np.save(temporary / "grids.npy", np.concatenate([*flat_grids, []]).astype(np.uint16))
     for name, column in segment.columns.items():
         np.save(temporary / f"{name}.npy", column)
     meta = {
-        "format": FORMAT,
+        "format": 1 if centroids is None else FORMAT,
         "vector_type": segment.vectors.vector_type,
         "dim": segment.vectors.dim,
         "sources": [list(source) for source in segment.sources],
@@ -132,7 +142,8 @@ def read_segment(folder: Path) -> Segment:
         rows = np.load(folder / "units.npy")
         codes = _map(folder / "codes.npy")
         means = _map(folder / "means.npy") if vector_type == "1-bit" else None
-        offsets = np.concatenate([[0], np.cumsum(rows["n_vectors"])]).astype(np.int64)
+        centroids = _read_centroids(folder, meta["dim"]) if vector_type == "2-bit" else None
+        offsets = _offsets(rows["n_vectors"])
         if rows.dtype != _UNIT_ROW or codes.shape != (offsets[-1], code_width(vector_type, meta["dim"])):
             raise ValueError(
                 f"{len(rows)} units with {offsets[-1]} vectors, but codes of shape {codes.shape}"
@@ -140,7 +151,9 @@ def read_segment(folder: Path) -> Segment:
         return Segment(
             sources=[Source(*source) for source in meta["sources"]],
             units=[UnitKey(*map(int, key)) for key in rows[["doc", "page_no", "chunk_no"]].tolist()],
-            vectors=MultiVectors(codes, offsets, rows["scale"].copy(), vector_type, meta["dim"], means),
+            vectors=MultiVectors(
+                codes, offsets, rows["scale"].copy(), vector_type, meta["dim"], means, centroids
+            ),
             grids=_MappedGrids(rows["n_grid_rows"], rows["n_grid_columns"], _map(folder / "grids.npy")),
             failures=[UnitFailure(*failure) for failure in meta["failures"]],
             replaces=meta["replaces"],
@@ -151,6 +164,21 @@ def read_segment(folder: Path) -> Segment:
             f"{folder}: the segment is damaged ({error}); delete this folder and run docrag index again: "
             "only its pages are encoded anew"
         ) from error
+
+
+def _read_centroids(folder: Path, dim: int) -> MultiVectors:
+    rows = np.load(folder / "centroid-units.npy")
+    if rows.dtype != _CENTROID_ROW:
+        raise ValueError(f"rows of centroids are {rows.dtype}")
+    codes = _map(folder / "centroids.npy")
+    offsets = _offsets(rows["n_vectors"])
+    if len(codes) != offsets[-1]:
+        raise ValueError(f"{len(rows)} units with {offsets[-1]} centroids, but {len(codes)} of them")
+    return MultiVectors(codes, offsets, rows["scale"].copy(), "int8", dim)
+
+
+def _offsets(n_vectors: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(n_vectors)]).astype(np.int64)
 
 
 def add_columns(folder: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -204,15 +232,4 @@ def merged(
         grids += [segment.grids[i] for i in kept]
         failures += [failure._replace(source=place[failure.source]) for failure in segment.failures]
         taken.append(segment.vectors.take(kept))
-    first = taken[0]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.n_vectors for part in taken]))])
-    vectors = dataclasses.replace(
-        first,
-        codes=np.concatenate([part.codes for part in taken]),
-        offsets=offsets.astype(np.int64),
-        scales=np.concatenate([part.scales for part in taken]),
-        means=np.concatenate([part.means for part in taken if part.means is not None])
-        if first.means is not None
-        else None,
-    )
-    return Segment(list(sources), units, vectors, grids, failures, replaces)
+    return Segment(list(sources), units, concatenate(taken), grids, failures, replaces)

@@ -235,7 +235,7 @@ class VectorWriter:
         group: list[str] = []
         n_bytes = 0
         for name, segment in sorted(segments.items()):
-            size = segment.vectors.codes.nbytes
+            size = segment.vectors.nbytes
             if group and n_bytes + size > MERGED_BYTES:
                 yield group
                 group, n_bytes = [], 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from docrag.late_interaction.fde import Fde
 from docrag.late_interaction.maxsim import MaxSim
-from docrag.late_interaction.multivectors import MultiVectors, VectorType, encode
+from docrag.late_interaction.multivectors import MultiVectors, encode
 from docrag.late_interaction.pooling import pool_hierarchically
 from docrag.late_interaction.view import Selection, VectorPart, VectorView
 from docrag.retrieve.visual.ranking import best_rows, best_units, exact_scores
@@ -82,11 +82,13 @@ class PooledCandidates:
     of a query vector with signs orders as the Hamming distance does, and finer.
     """
 
-    def __init__(self, kernel: MaxSim, *, pool_factor: int = 4, vector_type: VectorType = "1-bit") -> None:
+    def __init__(
+        self, kernel: MaxSim, *, pool_factor: int = 4, vector_type: Literal["int8", "1-bit"] = "1-bit"
+    ) -> None:
         self.name = f"pooled-{pool_factor}-{vector_type}"
         self._kernel = kernel
         self._factor = pool_factor
-        self._type: VectorType = vector_type
+        self._type: Literal["int8", "1-bit"] = vector_type
         self._stored = StoredColumns(self.columns)
         self._opened: dict[str, MultiVectors] = {}
 
@@ -119,6 +121,40 @@ class PooledCandidates:
                 codes, offsets, scales, self._type, part.vectors.dim, means[0] if means else None
             )
         return self._opened[part.name]
+
+
+class CentroidCandidates:
+    """MaxSim over the centroids that two-bit vectors are stored beside: pooled by 16, and there already."""
+
+    name = "centroids"
+    column_names: Sequence[str] = ()
+
+    def __init__(self, kernel: MaxSim) -> None:
+        self._kernel = kernel
+
+    def columns(self, vectors: MultiVectors) -> Columns:
+        """Nothing: the vectors bring their centroids."""
+        del vectors
+        return {}
+
+    def shortlist(
+        self, query: NDArray[np.float32], view: VectorView, selections: Sequence[Selection], *, n: int
+    ) -> list[Selection]:
+        """The rows with the best MaxSim over centroids.
+
+        Raises ValueError for vectors of another storage type, which have none.
+        """
+        del view
+        parts: list[tuple[MultiVectors, NDArray[np.int64]]] = []
+        for part, rows in selections:
+            if part.vectors.centroids is None:
+                raise ValueError(
+                    f"segment {part.name} holds {part.vectors.vector_type} vectors, which have no centroids; "
+                    "choose another candidate stage"
+                )
+            parts.append((part.vectors.centroids, rows))
+        scores = [scores[0] for scores in self._kernel.scores_each([query], parts)]
+        return best_rows(selections, scores, n=n)
 
 
 class FdeCandidates:
