@@ -1,7 +1,7 @@
 import pytest
 from tests.answer.conftest import FakeCorpus, make_page
 from tests.answer.figure_pages import PICTURE, page_with_figure
-from tests.answer.model_support import FakeChat, detail_of, run_of
+from tests.answer.model_support import MARKER, FakeChat, detail_of, run_of
 
 from docrag.answer.cited import cite
 from docrag.answer.options import CitingOptions
@@ -121,6 +121,18 @@ def test_markup_and_addresses_are_removed_from_sentences_and_unverified_quotes()
     assert "evil" not in result.citations[0].quote
     assert run.warnings[0] == "removed from the answer: a picture, HTML, a link"
     assert not any("evil" in warning for warning in run.warnings)
+
+
+def test_what_a_model_copies_of_the_prompts_fences_is_no_answer():
+    result, run = cited(
+        (f"{MARKER} E3",),
+        (f"Costs {MARKER} E2 fell.", ("E2", f"<<<{MARKER} E2\nCosts were 36,386")),
+    )
+    assert result.text == "Costs fell."
+    assert [(c.evidence_id, c.support, c.quote) for c in result.citations] == [
+        ("E2", "full", "Costs were 36,386")
+    ]
+    assert run.warnings == ["removed from the answer: a copied marker of the prompt"]
 
 
 def test_addresses_stay_as_text_where_that_is_wished():

@@ -96,3 +96,12 @@ def test_only_the_part_of_the_reply_that_is_the_answer_is_said():
     declined = answer.replace("true", "false")
     SentenceStream(muted.append, under=("action",)).feed(f'{{"action": {declined}}}')
     assert muted == []
+
+
+def test_a_fence_of_the_prompt_is_never_said():
+    said = []
+    reply = cited_json(("f00df00d E3",), ("Sales f00df00d E1 rose.",))
+    stream = SentenceStream(said.append, marker="f00df00d")
+    for char in reply:
+        stream.feed(char)
+    assert "".join(said) == "Sales rose."

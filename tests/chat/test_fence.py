@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docrag.chat.fence import fenced, harmless, random_marker
+from docrag.chat.fence import fenced, harmless, random_marker, unfenced
 
 MARKER = "0123456789abcdef"
 TOKENS = [
@@ -70,3 +70,27 @@ def test_markers_of_two_runs_differ():
     markers = {random_marker() for _ in range(100)}
     assert len(markers) == 100
     assert all(re.fullmatch("[0-9a-f]{16}", marker) for marker in markers)
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        (f"{MARKER} E3", ""),
+        (f"<<<{MARKER} E12\nSales rose.\n{MARKER}>>>", "\nSales rose.\n"),
+        (f"Sales {MARKER}rose {MARKER} E3x", "Sales rose E3x"),
+        ("Sales rose <<< E3 >>>", "Sales rose <<< E3 >>>"),
+    ],
+)
+def test_what_a_model_copies_of_a_fence_is_taken_out_of_its_words(written: str, left: str):
+    assert unfenced(written, MARKER) == left
+
+
+@given(pieces=PIECES)
+def test_no_marker_is_left_however_it_is_nested(pieces: list[str]):
+    assert MARKER not in unfenced("".join(pieces), MARKER)
+    assert unfenced("".join(pieces), "") == "".join(pieces)
+
+
+@given(text=st.text(), label=st.sampled_from(["E1", "E27"]))
+def test_unfencing_a_page_gives_its_text(text: str, label: str):
+    assert unfenced(fenced(text, MARKER, label=label), MARKER) == f"\n{harmless(text)}\n"

@@ -73,7 +73,7 @@ class Writer:
 
     def stream(self, run: Run, *, under: Path = ()) -> SentenceStream:
         """Return what says the last word of a run while it arrives."""
-        return SentenceStream(run.say, links=self._options.links, under=under)
+        return SentenceStream(run.say, links=self._options.links, under=under, marker=run.marker)
 
 
 def _read(reply: Reply) -> Read:

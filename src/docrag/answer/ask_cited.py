@@ -49,7 +49,7 @@ def ask_cited(
     BudgetExceeded, Cancelled
         As `Run.ask`.
     """
-    stream = SentenceStream(run.say, links=links)
+    stream = SentenceStream(run.say, links=links, marker=run.marker)
     request = Request(schema=_enforced(schema), schema_name=schema.__name__)
     streamed = Request(schema=request.schema, schema_name=request.schema_name, on_token=stream.feed)
     reply = run.ask(role, messages, prompt=prompt, request=streamed if is_streamed else request)

@@ -14,10 +14,12 @@ from docrag.answer.plain_output import plain_output
 from docrag.answer.quote_match import QuoteFinder
 from docrag.answer.reply import CitedSentence, cited_ids, space_before, split_ids
 from docrag.answer.run import Run
+from docrag.chat.fence import unfenced
 from docrag.geometry import Box
 from docrag.protocols import Corpus
 from docrag.types import Citation, Evidence, Page, Sentence
 
+FENCE = "a copied marker of the prompt"
 _SHOWN_CHARS = 80
 
 
@@ -59,7 +61,8 @@ def cite(
 ) -> Cited:
     """Verify the citations of what a model wrote; what is removed or doubtful becomes a warning of the run.
 
-    Markup, addresses and invisible characters are taken out of the sentences. Ids may stand in the citations
+    Markup, addresses, invisible characters and copies of the prompt's fences are taken out of the sentences,
+    and fences out of the quotes. Ids may stand in the citations
     or as marks in the text; only those issued in this run survive, each under its page's text: the quote is
     looked up; without a quote the passage that the sentence rests on is; where neither is found, the figure
     that is spoken of gets a box. Sentences without a verified citation are marked or dropped.
@@ -71,12 +74,12 @@ def cite(
         removed: dict[str, None] = {}
         pages = _Pages(run.ledger, corpus)
         for sentence in sentences:
-            text, marks, what = shown_text(sentence.text, options)
+            text, marks, what = shown_text(sentence.text, options, marker=run.marker)
             removed.update(dict.fromkeys(what))
             if not text:
                 continue
             claims = [
-                pages.claim(evidence_id, quoted.quote, text)
+                pages.claim(evidence_id, unfenced(quoted.quote, run.marker).strip(), text)
                 for quoted in sentence.citations
                 for evidence_id in split_ids(quoted.id)
             ]
@@ -125,11 +128,16 @@ def renumbered(cited: Cited) -> Cited:
     )
 
 
-def shown_text(text: str, options: CitingOptions) -> tuple[str, list[str], tuple[str, ...]]:
-    """A sentence as it is shown, the ids that marks in it name, and what was taken out of it."""
-    without_marks, marks = cited_ids(text)
+def shown_text(text: str, options: CitingOptions, *, marker: str) -> tuple[str, list[str], tuple[str, ...]]:
+    """A sentence as it is shown, the ids that marks in it name, and what was taken out of it.
+
+    `marker` is the one that fences pages in the run's prompts.
+    """
+    own_words = unfenced(text, marker)
+    without_marks, marks = cited_ids(own_words)
     plain = plain_output(without_marks, links=options.links)
-    return plain.text.strip(), marks, plain.removed
+    copied = () if own_words == text else (FENCE,)
+    return plain.text.strip(), marks, (*plain.removed, *copied)
 
 
 def _judged(

@@ -110,7 +110,7 @@ class InterleavedAnswerer:
         numbers = {sentence.text: i for i, sentence in enumerate(cited.sentences)}
         placed: list[tuple[int, Evidence]] = []
         for sentence, ids in _illustrated(text):
-            i = numbers.get(shown_text(sentence, self._options.citing)[0])
+            i = numbers.get(shown_text(sentence, self._options.citing, marker=run.marker)[0])
             for evidence_id in ids:
                 evidence = run.ledger.get(evidence_id)
                 if evidence is None or evidence.hit.kind not in FIGURE_KINDS:

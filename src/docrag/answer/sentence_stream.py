@@ -7,6 +7,7 @@ from collections.abc import Callable
 from docrag.answer.partial_json import JsonStrings, Path
 from docrag.answer.plain_output import LinkPolicy, plain_output
 from docrag.answer.reply import cited_ids, space_before
+from docrag.chat.fence import unfenced
 
 _OPENING, _CLOSING = "[<(【", "]>)】"
 
@@ -26,10 +27,20 @@ class SentenceStream:
         What becomes of addresses, as in the finished answer.
     under
         Where the answer stands in the reply; () is the reply itself.
+    marker
+        What fences pages in the prompt, which is not repeated.
     """
 
-    def __init__(self, say: Callable[[str], None], *, links: LinkPolicy = "remove", under: Path = ()) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        links: LinkPolicy = "remove",
+        under: Path = (),
+        marker: str = "",
+    ) -> None:
         self._say = say
+        self._marker = marker
         self._links: LinkPolicy = links
         self._under = under
         self._reader = JsonStrings(self._hear, self._complete)
@@ -74,7 +85,8 @@ class SentenceStream:
                 return False
 
     def _tell_up_to(self, end: int) -> None:
-        plain = plain_output(cited_ids(self._sentence[:end])[0], links=self._links).text.strip()
+        own_words = unfenced(self._sentence[:end], self._marker)
+        plain = plain_output(cited_ids(own_words)[0], links=self._links).text.strip()
         if plain.startswith(self._told_of_sentence) and len(plain) > len(self._told_of_sentence):
             new = plain[len(self._told_of_sentence) :]
             begins = not self._told_of_sentence and bool(self._said)

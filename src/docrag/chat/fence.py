@@ -49,3 +49,20 @@ def fenced(text: str, marker: str, *, label: str) -> str:
         inside = inside.replace(marker, "")
     name = harmless(" ".join(label.split())).replace(marker, "")
     return f"<<<{marker} {name}\n{inside}\n{marker}>>>"
+
+
+def unfenced(text: str, marker: str) -> str:
+    """`text` of a model without what it copied of the lines that `fenced` puts around pages.
+
+    The marker goes with its brackets, the evidence id after it, and a blank. It stands in no document, so
+    nothing that was meant is lost, and nobody who reads an answer learns it.
+
+    Examples
+    --------
+    >>> unfenced("<<<f00d E3 Sales rose. f00d>>>", "f00d")
+    'Sales rose. '
+    """
+    copied = re.compile(rf"<{{0,3}}{re.escape(marker)}(?:[ \t]+E\d+\b)?>{{0,3}}[ \t]?")
+    while marker and marker in text:  # taking one out can make another
+        text = copied.sub("", text)
+    return text
