@@ -31,6 +31,7 @@ from docrag.pipeline.visual_options import (
     FdeOptions,
     LanceOptions,
     PooledOptions,
+    ScreenOptions,
     TokensOptions,
     VisualOptions,
 )
@@ -228,6 +229,7 @@ EVERY_STAGE = [
     TokensOptions(),
     LanceOptions(),
     LanceOptions(index_from=2),
+    ScreenOptions(),
 ]
 
 
@@ -459,6 +461,21 @@ def test_explain_names_the_candidate_stage_and_its_recall(indexed: Path):
             assert rag.explain_candidates(Query("red", scope=Scope(pages=((9, 9),))), k=2) == []
     with DocRAG.open(indexed, settings=settings()) as rag:
         assert rag.explain_candidates(Query("red")) == []
+
+
+def test_a_screen_is_taken_for_any_number_of_pages_and_certifies_what_is_asked_for(indexed: Path):
+    with RagWithColours(
+        indexed / ".docrag", (indexed,), settings(options(candidates=ScreenOptions()))
+    ) as rag:
+        rag.index_visual()
+        (step,) = rag.explain_candidates(Query("green"), k=1)
+    assert step.detail == {"stage": "screen", "n_units": 5, "n_scored_exactly": 1, "recall_at_1": 1}
+
+
+@pytest.mark.parametrize("vectors", ["int8", "2-bit", "1-bit"])
+def test_a_screen_of_integers_is_a_configuration_error(vectors: str):
+    with pytest.raises(ValueError, match=f"kind screen need vectors: float16 or float32, got {vectors}"):
+        options(candidates=ScreenOptions(), vectors=vectors)
 
 
 def test_visual_without_an_encoder_is_a_configuration_error(indexed: Path):

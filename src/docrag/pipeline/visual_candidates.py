@@ -21,6 +21,7 @@ from docrag.pipeline.visual_options import (
     FdeOptions,
     LanceOptions,
     PooledOptions,
+    ScreenOptions,
     TokensOptions,
 )
 from docrag.retrieve.visual.candidates import (
@@ -30,6 +31,7 @@ from docrag.retrieve.visual.candidates import (
     FdeCandidates,
     PooledCandidates,
 )
+from docrag.retrieve.visual.screen import ScreenCandidates
 from docrag.retrieve.visual.table import TableCandidates
 from docrag.retrieve.visual.tokens import TokenCandidates
 from docrag.store.row_table import Rows, RowTable, TableSpec
@@ -102,6 +104,8 @@ def build_candidates(
         case TokensOptions():
             stage = TokenCandidates(n_probes=options.n_probes, k_tokens=options.k_tokens)
             return CandidateStage(index, stage, options)
+        case ScreenOptions():
+            return CandidateStage(index, ScreenCandidates(kernel), options)
         case FdeOptions():
             return _fde(index, options, dim=dim)
         case LanceOptions():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from docrag.embed.visual.options import VisualEncoderOptions
 from docrag.late_interaction.maxsim import Backend
 from docrag.late_interaction.multivectors import VectorType
+from docrag.retrieve.visual.screen import SCREENED_TYPES
 
 
 class _Options(BaseModel):
@@ -76,8 +77,18 @@ class LanceOptions(_IndexOptions):
     pool_factor: int = Field(default=4, ge=1, le=256)
 
 
+class ScreenOptions(_Options):
+    """Everything that can be among the best, and nothing missed: an int8 copy, with bounds on its error.
+
+    The copy adds half to float16 vectors and a quarter to float32. How many units are scored exactly, the
+    vectors decide and not `n_candidates`; up to `exact_below` units all are, none if that is null.
+    """
+
+    kind: Literal["screen"] = "screen"
+
+
 CandidateOptions = Annotated[
-    AutoOptions | ExactOptions | PooledOptions | FdeOptions | TokensOptions | LanceOptions,
+    AutoOptions | ExactOptions | PooledOptions | FdeOptions | TokensOptions | LanceOptions | ScreenOptions,
     Field(discriminator="kind"),
 ]
 
@@ -110,3 +121,13 @@ class VisualOptions(_Options):
     n_cascade_pages: int = Field(default=50, ge=1)
     backend: Backend = "auto"
     device: str = Field(default="cpu", description="where MaxSim is computed")
+
+    @model_validator(mode="after")
+    def _screens_floats(self) -> Self:
+        if self.candidates.kind == "screen" and self.vectors not in SCREENED_TYPES:
+            raise ValueError(
+                f"candidates of kind screen need vectors: float16 or float32, got {self.vectors}, whose "
+                "exact scan costs no more than their screening; change vectors (and index anew), or take "
+                "candidates of kind exact or auto"
+            )
+        return self

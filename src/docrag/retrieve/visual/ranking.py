@@ -52,6 +52,11 @@ def best_rows(
         return list(selections)
     keep = np.zeros(len(flat), bool)
     keep[np.argpartition(-flat, n - 1)[:n]] = True
+    return masked(selections, keep)
+
+
+def masked(selections: Sequence[Selection], keep: NDArray[np.bool_]) -> list[Selection]:
+    """The rows where `keep` is true, which holds one value per selected row, selection by selection."""
     kept: list[Selection] = []
     start = 0
     for part, rows in selections:
