@@ -159,3 +159,14 @@ def test_secrets_say_how_they_are_written(schema):
 def test_the_command_prints_the_schema(capsys, schema):
     assert main.run(["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema
+
+
+def test_every_field_says_what_it_is(schema: dict[str, Any]):
+    sections = {"the file": schema, **schema["$defs"]}
+    silent = [
+        f"{section}.{name}"
+        for section, body in sections.items()
+        for name, field in body.get("properties", {}).items()
+        if len(field.get("description", "").split()) < 2
+    ]
+    assert not silent, f"give these a description: {', '.join(silent)}"

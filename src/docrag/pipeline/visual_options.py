@@ -35,8 +35,12 @@ class PooledOptions(_Options):
     """MaxSim over few pooled vectors a unit, as int8 or signs."""
 
     kind: Literal["pooled"] = "pooled"
-    pool_factor: int = Field(default=4, ge=1, le=256)
-    vector_type: Literal["int8", "1-bit"] = "1-bit"
+    pool_factor: int = Field(
+        default=4, ge=1, le=256, description="vectors of a unit that are pooled into one, on average"
+    )
+    vector_type: Literal["int8", "1-bit"] = Field(
+        default="1-bit", description="how pooled vectors are kept: int8, or their signs alone"
+    )
 
 
 class _IndexOptions(_Options):
@@ -50,13 +54,30 @@ class FdeOptions(_IndexOptions):
     """MUVERA's fixed dimensional encodings, compared by inner product."""
 
     kind: Literal["fde"] = "fde"
-    n_repetitions: int = Field(default=20, ge=1, le=256)
-    n_planes: int = Field(default=5, ge=1, le=8)
-    n_projected: int = Field(default=16, ge=1, le=256)
+    n_repetitions: int = Field(
+        default=20,
+        ge=1,
+        le=256,
+        description="random cuts of the space side by side; an encoding grows with them",
+    )
+    n_planes: int = Field(
+        default=5,
+        ge=1,
+        le=8,
+        description="hyperplanes of a cut, which make 2 to the power of n_planes buckets",
+    )
+    n_projected: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="dimensions that vectors are projected to before they are summed in a bucket",
+    )
     final_dim: int | None = Field(
         default=None, ge=8, description="fold encodings to so many numbers; null leaves them whole"
     )
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(
+        default=42, ge=0, description="of hyperplanes and projections; another one makes all encodings anew"
+    )
     search: Literal["lancedb", "flat"] = Field(
         default="lancedb", description="a LanceDB vector index, or one matrix product over the segments"
     )
@@ -74,7 +95,9 @@ class LanceOptions(_IndexOptions):
     """LanceDB's own multivector search over pooled vectors."""
 
     kind: Literal["lancedb"] = "lancedb"
-    pool_factor: int = Field(default=4, ge=1, le=256)
+    pool_factor: int = Field(
+        default=4, ge=1, le=256, description="vectors of a unit that are pooled into one, on average"
+    )
 
 
 class ScreenOptions(_Options):
@@ -96,7 +119,7 @@ CandidateOptions = Annotated[
 class VisualOptions(_Options):
     """An encoder that looks at pages, what of it is stored, and how it is searched."""
 
-    encoder: VisualEncoderOptions
+    encoder: VisualEncoderOptions = Field(description="what makes vectors of pictures and questions")
     units: tuple[Literal["page", "region"], ...] = Field(
         default=("page",), min_length=1, description="what gets vectors: page images, crops of regions"
     )
@@ -108,7 +131,10 @@ class VisualOptions(_Options):
     )
     pool_factor: int = Field(default=1, ge=1, le=64, description="hierarchical token pooling; 1 is off")
     longest_px: int = Field(default=1400, ge=64, le=8192, description="longer side of a rendered page")
-    candidates: CandidateOptions = AutoOptions()
+    candidates: CandidateOptions = Field(
+        default=AutoOptions(),
+        description="how the units that are scored exactly are found, where not all of them are",
+    )
     exact_below: int | None = Field(
         default=None,
         ge=0,
@@ -118,8 +144,10 @@ class VisualOptions(_Options):
     regions: Literal["direct", "cascade"] = Field(
         default="direct", description="rank all regions, or those of the best pages"
     )
-    n_cascade_pages: int = Field(default=50, ge=1)
-    backend: Backend = "auto"
+    n_cascade_pages: int = Field(default=50, ge=1, description="cascade: best pages whose regions are ranked")
+    backend: Backend = Field(
+        default="auto", description="what computes MaxSim; auto: torch where it is installed, else numpy"
+    )
     device: str = Field(default="cpu", description="where MaxSim is computed")
 
     @model_validator(mode="after")
