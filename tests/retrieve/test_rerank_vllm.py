@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from tests.retrieve.rerank_fakes import BEST_FIRST, CORPUS, PAGES, FakePictures, candidates, worth_of
 from tests.retrieve.small_corpus import unit
 
-from docrag.errors import BudgetExceeded, ModelError, ModelUnavailable
+from docrag.errors import BudgetExceeded, Cancelled, ModelError, ModelUnavailable
 from docrag.retrieve.rerank.cache import MemoryCache
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.judging import Judge
@@ -55,10 +55,10 @@ class Double:
                     self.send_header("location", "/elsewhere")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                if self.command == "GET" or not double.trickle_s:
-                    self.wfile.write(data)
-                    return
-                with suppress(ConnectionError):
+                with suppress(ConnectionError):  # the client has gone
+                    if self.command == "GET" or not double.trickle_s:
+                        self.wfile.write(data)
+                        return
                     for i in range(len(data)):
                         self.wfile.write(data[i : i + 1])
                         time.sleep(double.trickle_s)
@@ -209,6 +209,48 @@ def test_a_server_that_trickles_does_not_get_more_time(double: Double, client: M
     (result,) = client(max_retries=0).score("Where?", TEXTS[:1], Calls(max_seconds=0.5))
     assert isinstance(result, BudgetExceeded)
     assert time.monotonic() - start_s < 20  # all of it would take 100 s
+
+
+@pytest.mark.parametrize("n_parallel", [1, 3])
+def test_requests_of_a_search_that_is_called_off_are_dropped(double: Double, client: Make, n_parallel: int):
+    over = threading.Event()
+
+    def hang(*_: object) -> tuple[int, Any]:
+        over.wait(60)
+        return 200, {}
+
+    double.answer = hang
+    calls = Calls(lambda: len(double.requests) >= n_parallel)
+    start_s = time.monotonic()
+    with pytest.raises(Cancelled):
+        client(batch_size=1, n_parallel=n_parallel, timeout_s=300).score("Where?", TEXTS, calls)
+    assert time.monotonic() - start_s < 20
+    assert len(double.requests) == n_parallel
+    over.set()
+
+
+def test_a_pause_between_two_tries_ends_when_the_search_is_called_off(double: Double):
+    double.answer = lambda *_: (503, "busy")
+    scorer = VllmScorer(double.url, max_retries=20, timeout_s=300, max_pause_s=300)
+    asked_s: list[float] = []
+
+    def later() -> bool:
+        asked_s.extend([time.monotonic()] if double.requests else [])
+        return bool(asked_s) and time.monotonic() - asked_s[0] > 0.3
+
+    try:
+        with pytest.raises(Cancelled):
+            scorer.score("Where?", TEXTS[:1], Calls(later))
+        assert time.monotonic() - asked_s[0] < 20
+    finally:
+        scorer.close()
+
+
+def test_a_closed_scorer_says_so(client: Make):
+    scorer = client()
+    scorer.close()
+    with pytest.raises(ModelError, match="was closed"):
+        scorer.identify(Calls())
 
 
 def test_the_model_must_be_named_when_there_are_several(double: Double, client: Make):

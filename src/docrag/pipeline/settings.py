@@ -24,8 +24,8 @@ class Settings(BaseModel):
 
     A `CustomOptions` names code of your own: for ``embed`` a function that returns a
     `docrag.protocols.TextEmbedder`; for ``answer`` one that is called with the index
-    (`docrag.protocols.Corpus`) and the search (a query and ``k=`` to a result with hits), and returns a
-    `docrag.protocols.Answerer`.
+    (`docrag.protocols.Corpus`) and the search (a query and ``k=`` to a result with hits; with ``listener=``
+    it can be called off), and returns a `docrag.protocols.Answerer`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
