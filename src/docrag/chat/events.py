@@ -1,4 +1,4 @@
-"""What a listener hears while a question is being answered."""
+"""What a listener hears while a question is being answered, or searched for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Listener(Protocol):
         ...
 
     def cancelled(self) -> bool:
-        """Whether the run should end; polled between steps and while a model replies."""
+        """Whether the run should end; polled between steps and while models reply, from several threads."""
         ...
 
 

@@ -153,11 +153,12 @@ def _ask(
 ) -> Lines:
     scope = scope_of(row, options.scope)
     start_s = time.monotonic()
+    hearer = Hearer(lambda _event: None, stop)
     try:
-        answer = rag.ask(row.question, scope=scope, listener=Hearer(lambda _event: None, stop))
+        answer = rag.ask(row.question, scope=scope, listener=hearer)
         ranking: list[list[Any]] = []
         if row.evidence_pages:
-            hits = rag.search(row.question, k=MIN_RANKING, scope=scope).hits
+            hits = rag.search(row.question, k=MIN_RANKING, scope=scope, listener=hearer).hits
             ranking = [[hit.doc, hit.page_no] for hit in hits]
     except Exception as error:  # the boundary where a question's failure becomes its line
         _log.warning("question %s failed: %s: %s", row.id, type(error).__name__, error)
