@@ -1,8 +1,10 @@
 """Speed of exact MaxSim beside colpali-engine's scorer, bare einsums and LanceDB's scan, interleaved.
 
-Run with ``python eval/maxsim_speed.py [--pages 1000] [--lancedb-pages 1200] [--rounds 7]``; needs the extra
-"visual". Every round runs each contender once, so that a busy machine hurts all alike; figures are medians
-over rounds, after one round that does not count. Threads are equal: as many as the machine's cores for all.
+Run with ``python eval/maxsim_speed.py [--pages 1000] [--lancedb-pages 1200] [--screened-pages 0]
+[--rounds 7]``; needs the extra "visual". A screen is timed as the whole search: shortlist, exact rerank,
+ranking; ``--screened-pages 5000`` times it over so many pages, too, beside the exact scan alone. Every round
+runs each contender once, so that a busy machine hurts all alike; figures are medians over rounds, after one
+round that does not count. Threads are equal: as many as the machine's cores for all.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ from numpy.typing import NDArray
 
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import VECTOR_TYPES, MultiVectors, encode
+from docrag.late_interaction.view import Selection, VectorPart, VectorView
+from docrag.retrieve.visual.ranking import best_units, exact_scores
+from docrag.retrieve.visual.screen import ScreenCandidates
+from docrag.types import Document, Scored
 from structured_vectors import DIM, StructuredPages
 
 N_TOP = 10
@@ -34,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=1000)
     parser.add_argument("--lancedb-pages", type=int, default=1200)
+    parser.add_argument("--screened-pages", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
@@ -44,6 +51,9 @@ def main() -> None:
     report: dict[str, Any] = {"threads": args.threads, "load": os.getloadavg()[0]}
     report["scorers"] = scorers(pages[: args.pages], queries, args.rounds, args.threads)
     report["lancedb"] = lancedb(pages[: args.lancedb_pages], queries[0], args.rounds, args.threads)
+    if args.screened_pages:
+        del pages
+        report["screened"] = screened(made, args.screened_pages, queries, args.rounds, args.threads)
     print(json.dumps(report, indent=1))
 
 
@@ -75,6 +85,9 @@ def scorers(
     for kind, units in stored.items():
         for backend, kernel in kernels.items():
             contenders[f"docrag {kind} ({backend})"] = lambda k=kernel, u=units: k.scores([query], u)
+    screens = {kind: Screen(stored[kind], kernels["torch"]) for kind in ("float32", "float16")}
+    for kind, screen in screens.items():
+        contenders[f"docrag screen {kind} (torch)"] = lambda s=screen: s.search(query)
     four = queries[:4]
     for kind in ("float32", "int8"):
         kernel, units = kernels["torch"], stored[kind]
@@ -115,6 +128,73 @@ def scorers(
         "largest_difference_to_colpali_engine_float32": float(np.abs(exact - ours).max()),
         "same_top_10_as_colpali_engine_float32": top(exact) == top(ours),
         f"top_10_overlap_with_float32_over_{len(queries)}_queries": overlaps,
+        "screens": {kind: screen.against_exact(queries) for kind, screen in screens.items()},
+    }
+
+
+class Screen:
+    """The whole search of pages by their screen."""
+
+    def __init__(self, units: MultiVectors, kernel: MaxSim) -> None:
+        n_pages = len(units)
+        self._kernel = kernel
+        self._stage = ScreenCandidates(kernel)
+        numbers, zeros = np.arange(n_pages, dtype=np.int32) + 1, np.zeros(n_pages, np.int32)
+        columns = self._stage.columns(units)
+        part = VectorPart("pages", units, zeros, numbers, zeros, [None] * n_pages, columns)
+        document = Document("pages.pdf", "pages", n_pages, n_pages, (), 1, 1, "pymupdf")
+        self._view = VectorView((document,), (part,))
+        self._everything = self._view.select((document,), None, "page")
+
+    def search(self, query: NDArray[np.float32]) -> list[Scored]:
+        """The best pages of those that the screen leaves."""
+        return self._rank(query, self._left(query))
+
+    def search_exactly(self, query: NDArray[np.float32]) -> list[Scored]:
+        """The best pages of all."""
+        return self._rank(query, self._everything)
+
+    def against_exact(self, queries: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+        """How many pages are left to score for the best 10, and whether these are those of the exact scan."""
+        pairs = [(self.search(query), self.search_exactly(query)) for query in queries]
+        n_left = [sum(len(rows) for _, rows in self._left(query)) for query in queries]
+        differences = [
+            abs(a.score - b.score) for ours, exact in pairs for a, b in zip(ours, exact, strict=True)
+        ]
+        return {
+            "queries": len(queries),
+            "pages_left": {"least": min(n_left), "median": statistics.median(n_left), "most": max(n_left)},
+            "same_top_10": all([a.unit for a in ours] == [b.unit for b in exact] for ours, exact in pairs),
+            "largest_difference_of_their_scores": max(differences),
+        }
+
+    def _left(self, query: NDArray[np.float32]) -> list[Selection]:
+        return self._stage.shortlist(query, self._view, self._everything, n=N_TOP)
+
+    def _rank(self, query: NDArray[np.float32], selections: Sequence[Selection]) -> list[Scored]:
+        scores = exact_scores(self._kernel, query, selections)
+        return best_units(self._view, selections, scores, k=N_TOP)
+
+
+def screened(
+    made: StructuredPages, n_pages: int, queries: Sequence[NDArray[np.float32]], rounds: int, threads: int
+) -> dict[str, Any]:
+    """The screen of many float32 pages against their exact scan."""
+    codes = np.empty((n_pages * made.n_vectors, DIM), np.float32)
+    for i in range(n_pages):
+        codes[i * made.n_vectors : (i + 1) * made.n_vectors] = made.page(i)
+    offsets = np.arange(n_pages + 1, dtype=np.int64) * made.n_vectors
+    units = MultiVectors(codes, offsets, np.ones(n_pages, np.float32), "float32", DIM)
+    screen = Screen(units, MaxSim("auto", n_threads=threads))
+    query = queries[0]
+    times = interleaved(
+        {"exact": lambda: screen.search_exactly(query), "screen": lambda: screen.search(query)}, rounds
+    )
+    return {
+        "pages": n_pages,
+        "median_ms": {name: round(value, 2) for name, value in times.items()},
+        "speed_ratio": round(times["exact"] / times["screen"], 2),
+        **screen.against_exact(queries),
     }
 
 

@@ -202,6 +202,17 @@ def test_pages_that_tie_with_the_last_are_all_kept(kernel: MaxSim):
     assert page_nos(kept) == [5, 6, 7, 12]
 
 
+def test_pages_that_tie_only_once_scores_are_rounded_are_kept(kernel: MaxSim):
+    """The copies are all but exact, yet 0.127 and 0.127004 are one score, and the first page wins."""
+    pages = [np.array([[0, 0.127]], np.float32), np.array([[0, 0.127004]], np.float32)]
+    view = make_view([pages], "float32", dim=2)
+    query = np.array([[0, 1]], np.float32)
+    kept = ScreenCandidates(kernel).shortlist(query, view, view.select(view.documents, None, "page"), n=1)
+    assert page_nos(kept) == [1, 2]
+    (best,) = best_units(view, kept, exact_scores(kernel, query, kept), k=1)
+    assert best.unit.page_no == 1
+
+
 N_STRUCTURED = 150
 
 
