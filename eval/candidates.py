@@ -1,13 +1,15 @@
 """Cost and recall of two-stage visual search against the exact scan, over made-up pages with needles.
 
 Run with ``python eval/candidates.py --folder DIR [--pages 1000 3000 10000 20000] [--prepare-s 280]``. Pages
-are written once to DIR (11 GB for 20,000): whole as float16, whole as int8, and compact, pooled by 4 to int8,
-with the columns of every stage. What is not written within ``--prepare-s`` is written by the next run of the
-same command. Smaller sizes are the first pages of the same data.
+are written once to DIR (12 GB for 20,000): whole as float16, int8 and 2-bit, and compact, pooled by 4 to
+int8, with the columns of every stage. What is not written within ``--prepare-s`` is written by the next run
+of the same command. Smaller sizes are the first pages of the same data.
 
 For every size, queries are asked of all ways in turn, so that a busy machine hurts all alike; times are
-medians over queries. Recall and needle hits are against the exact scan of whole float16 pages. Memory is what
-opening and the first query add in a fresh process, beside loading all whole vectors. The fit is time =
+medians over queries. Recall and needle hits are against the exact scan of whole float16 pages. Bytes are
+those of files. Memory is what opening and the first query add in a fresh process, beside loading all whole
+vectors. LanceDB's IVF index over multi-vectors has ``2 √pages`` partitions and one bit a number (RaBitQ), and
+compares 5 times the pages asked for by their stored numbers; "alone" is its own ten best. The fit is time =
 a + b n through the measured sizes; the sizes of ``--extrapolate`` are computed from it, not measured.
 """
 
@@ -23,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,11 +39,17 @@ from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import MultiVectors, VectorType, encode
 from docrag.late_interaction.pooling import pool_hierarchically
 from docrag.late_interaction.view import VectorView
-from docrag.retrieve.visual.candidates import Candidates, Exact, FdeCandidates, PooledCandidates
+from docrag.retrieve.visual.candidates import (
+    Candidates,
+    CentroidCandidates,
+    Exact,
+    FdeCandidates,
+    PooledCandidates,
+)
 from docrag.retrieve.visual.ranking import best_units, exact_scores
 from docrag.retrieve.visual.table import TableCandidates
 from docrag.retrieve.visual.tokens import TokenCandidates
-from docrag.store.row_table import RowTable, TableSpec
+from docrag.store.row_table import RowTable, TableSpec, n_partitions
 from docrag.store.segments import Segment, Source, UnitKey, write_segment
 from docrag.store.vector_store import make_view, open_segments
 from docrag.types import Document
@@ -52,7 +60,8 @@ BLOCK_PAGES = 1000
 POOL_FACTOR = 4
 K = 10
 FDE = Fde(DIM)
-KINDS: dict[str, VectorType] = {"float16": "float16", "int8": "int8", "compact": "int8"}
+KINDS: dict[str, VectorType] = {"float16": "float16", "int8": "int8", "2-bit": "2-bit", "compact": "int8"}
+MANY_PROBES, FEW_PROBES = 64, 8
 
 
 class Way(NamedTuple):
@@ -63,26 +72,30 @@ class Way(NamedTuple):
     n: int = 200
 
 
+FIRST_WAYS = ("pooled by 16, then int8", "pooled by 16, then 2-bit")
 WAYS = {
     "exact float16": Way("exact", "float16"),
     "exact int8": Way("exact", "int8"),
+    "exact 2-bit": Way("exact", "2-bit"),
     "exact compact": Way("exact", "compact"),
     "signs, then compact": Way("signs", "compact"),
     "pooled by 8, then compact": Way("pooled", "compact"),
     "pooled by 8, then int8": Way("pooled", "int8"),
     "pooled by 16, then int8": Way("pooled more", "int8"),
+    "pooled by 16, then 2-bit": Way("centroids", "2-bit"),
     "tokens, then compact": Way("tokens", "compact"),
     "fde flat, then compact": Way("fde", "compact"),
 }
 
 
 def stages(kernel: MaxSim) -> dict[str, Candidates]:
-    """Candidate stages over compact pages, by the names in `WAYS`."""
+    """Candidate stages, by the names in `WAYS`: over compact pages, but for centroids."""
     return {
         "exact": Exact(),
         "signs": PooledCandidates(kernel, pool_factor=1),
         "pooled": PooledCandidates(kernel, pool_factor=2, vector_type="int8"),
         "pooled more": PooledCandidates(kernel, pool_factor=4, vector_type="int8"),
+        "centroids": CentroidCandidates(kernel),
         "tokens": TokenCandidates(),
         "fde": FdeCandidates(FDE),
     }
@@ -97,11 +110,14 @@ def main() -> None:
     parser.add_argument("--prepare-s", type=float, default=280)
     parser.add_argument("--lancedb", action="store_true", help="also stages in LanceDB, built for every size")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--first-query", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--first-query", choices=FIRST_WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--load", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.first_query or args.load:
-        print(json.dumps((first_query if args.first_query else load_all)(args.folder, args.pages[0])))
+    if args.first_query:
+        print(json.dumps(first_query(args.folder, args.pages[0], args.first_query)))
+        return
+    if args.load:
+        print(json.dumps(load_all(args.folder, args.pages[0])))
         return
     n_written = prepare(args.folder, max(args.pages), until_s=time.monotonic() + args.prepare_s)
     sizes = [n for n in args.pages if n <= n_written]
@@ -125,19 +141,28 @@ def main() -> None:
 def prepare(folder: Path, n_pages: int, *, until_s: float) -> int:
     """Write blocks that are not there, two at a time; returns how many pages lie there without a gap."""
     blocks = range(-(-n_pages // BLOCK_PAGES))
-    missing = [block for block in blocks if not (folder / "done" / str(block)).exists()]
+    missing = [block for block in blocks if missing_kinds(folder, block)]
     if missing:
         with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
             for _ in pool.imap(functools.partial(write_block, folder, until_s), missing):
                 pass
     n_done = 0
-    while (folder / "done" / str(n_done)).exists():
+    while not missing_kinds(folder, n_done):
         n_done += 1
     return n_done * BLOCK_PAGES
 
 
+def segment_of(folder: Path, kind: str, block: int) -> Path:
+    return folder / kind / "segments" / f"{block + 1:08d}-made"
+
+
+def missing_kinds(folder: Path, block: int) -> list[str]:
+    """Kinds of pages that a block is not written as."""
+    return [kind for kind in KINDS if not segment_of(folder, kind, block).exists()]
+
+
 def write_block(folder: Path, until_s: float, block: int) -> None:
-    """Write one segment of each kind, unless it is too late to begin."""
+    """Write one segment of each kind that is missing, unless it is too late to begin."""
     import threadpoolctl
 
     if time.monotonic() > until_s - 30:
@@ -145,21 +170,19 @@ def write_block(folder: Path, until_s: float, block: int) -> None:
     with threadpoolctl.threadpool_limits(1):
         made, kernel = StructuredPages(), MaxSim("numpy", n_threads=1)
         pages = [made.page(block * BLOCK_PAGES + i + 1) for i in range(BLOCK_PAGES)]
-        pooled = [pool_hierarchically(page, POOL_FACTOR)[0] for page in pages]
         units = [UnitKey(0, block * BLOCK_PAGES + i + 1, 0) for i in range(BLOCK_PAGES)]
-        for kind, vector_type in KINDS.items():
-            vectors = encode(pooled if kind == "compact" else pages, vector_type, dim=DIM)
-            columns: dict[str, NDArray[Any]] = {}
+        for kind in missing_kinds(folder, block):
+            items, columns = pages, dict[str, NDArray[Any]]()
+            if kind == "compact":
+                items = [pool_hierarchically(page, POOL_FACTOR)[0] for page in pages]
+            vectors = encode(items, KINDS[kind], dim=DIM)
             if kind == "compact":
                 for stage in stages(kernel).values():
                     columns |= stage.columns(vectors)
-            target = folder / kind / "segments" / f"{block + 1:08d}-made"
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                sources = [Source("id", "none", "i")]
-                write_segment(target, Segment(sources, units, vectors, [None] * len(units), columns=columns))
-    (folder / "done").mkdir(exist_ok=True)
-    (folder / "done" / str(block)).touch()
+            target = segment_of(folder, kind, block)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sources = [Source("id", "none", "i")]
+            write_segment(target, Segment(sources, units, vectors, [None] * len(units), columns=columns))
 
 
 # ── measuring ────────────────────────────────────────────────────────────────────────────────────────
@@ -172,21 +195,29 @@ def view_of(index: Path, n_pages: int) -> VectorView:
     return make_view(segments, [document], {"id": "i"})
 
 
-class Search:
-    """Asks all ways; segments are opened once."""
+def kind_of(shortlist: str) -> str:
+    """What a candidate stage looks at."""
+    return "2-bit" if shortlist == "centroids" else "compact"
 
-    def __init__(self, folder: Path, n_pages: int, kernel: MaxSim) -> None:
+
+class Search:
+    """Asks in several ways; segments are opened once."""
+
+    def __init__(
+        self, folder: Path, n_pages: int, kernel: MaxSim, *, kinds: Collection[str] = tuple(KINDS)
+    ) -> None:
         self.kernel = kernel
-        self.views = {kind: view_of(folder / kind, n_pages) for kind in KINDS}
+        self.views = {kind: view_of(folder / kind, n_pages) for kind in kinds}
         self.stages = stages(kernel)
 
     def __call__(self, way: Way, query: NDArray[np.float32]) -> list[int]:
         """Page numbers of the best, best first."""
-        by, view = self.views["compact"], self.views[way.scored]
+        view = self.views[way.scored]
         selections = view.select(view.documents, None, "page")
         if way.shortlist != "exact":
-            compact = by.select(by.documents, None, "page")
-            short = self.stages[way.shortlist].shortlist(query, by, compact, n=way.n)
+            by = self.views[kind_of(way.shortlist)]
+            cheap = by.select(by.documents, None, "page")
+            short = self.stages[way.shortlist].shortlist(query, by, cheap, n=way.n)
             parts = {part.name: part for part in view.parts}
             selections = [one._replace(part=parts[one.part.name]) for one in short]
         scores = exact_scores(self.kernel, query, selections)
@@ -213,7 +244,9 @@ def measure(
             times[name].append((time.perf_counter() - started_s) * 1000)
     truth = found["exact float16"]
     median = {name: statistics.median(values) for name, values in times.items()}
-    opened, loaded = child("--first-query", folder, n_pages), child("--load", folder, n_pages)
+    stored = bytes_per_page(folder, search)
+    opened = {name: child("--first-query", folder, n_pages, name) for name in FIRST_WAYS}
+    loaded = child("--load", folder, n_pages)
     return {
         "pages": n_pages,
         "queries": n_queries,
@@ -226,11 +259,12 @@ def measure(
             name: round(float(np.mean([t[0] in one[:5] for t, one in zip(truth, lists, strict=True)])), 3)
             for name, lists in found.items()
         },
-        "bytes_per_page": bytes_per_page(search),
+        "bytes_per_page": stored,
+        "share_of_float16": {name: share_of_float16(stored, way) for name, way in ways.items()},
         "lancedb": built,
         "open_and_first_query": opened,
         "load_whole_float16": loaded,
-        "rss_share": round(opened["rss_mb"] / loaded["rss_mb"], 3),
+        "rss_share": {name: round(one["rss_mb"] / loaded["rss_mb"], 3) for name, one in opened.items()},
     }
 
 
@@ -240,22 +274,31 @@ def add_lancedb(folder: Path, n_pages: int, search: Search, ways: dict[str, Way]
     def encodings(vectors: MultiVectors) -> Iterator[NDArray[np.float32]]:
         return (FDE.encode_document(vectors.vectors(i)) for i in range(len(vectors)))
 
+    def whole(query: NDArray[np.float32]) -> NDArray[np.float32]:
+        return query
+
     def pooled(vectors: MultiVectors) -> Iterator[NDArray[np.float32]]:
         return (pool_hierarchically(vectors.vectors(i), 2)[0] for i in range(len(vectors)))
 
     index = folder / f"lancedb-{n_pages}"
     segments = {part.name: part.vectors for part in search.views["compact"].parts}
     built: dict[str, Any] = {}
+    multivectors = functools.partial(TableSpec, dim=DIM, is_multivector=True, distance="cosine")
     for name, spec, rows, encode_query in (
         ("lancedb fde", TableSpec(FDE.name, FDE.fde_dim, False, "dot"), encodings, FDE.encode_query),
-        ("lancedb multivectors", TableSpec("pooled", DIM, True, "cosine"), pooled, lambda query: query),
+        ("lancedb multivectors", multivectors("pooled", index_from=n_pages + 1), pooled, whole),
+        ("lancedb ivf", multivectors("ivf", index_from=1, n_probes=MANY_PROBES), pooled, whole),
+        ("lancedb ivf few", multivectors("ivf", index_from=1, n_probes=FEW_PROBES), pooled, whole),
     ):
         table = RowTable(index, spec)
         started_s = time.perf_counter()
         table.update(segments, rows)
-        built[name] = {"s": round(time.perf_counter() - started_s, 1), "ivf": table.indexed()}
+        ivf = {"partitions": n_partitions(n_pages), "probes": spec.n_probes} if table.indexed() else None
+        built[name] = {"s": round(time.perf_counter() - started_s, 1), "ivf": ivf}
         search.stages[name] = TableCandidates(name, table, encode_query)
-        ways[f"{name}, then compact"] = Way(name, "compact")
+        ways[f"{name}, then int8"] = Way(name, "int8")
+        if spec.is_multivector:
+            ways[f"{name} alone"] = Way(name, "float16", n=K)
     return built
 
 
@@ -283,27 +326,35 @@ def recall(truth: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> fl
     return round(float(np.mean(shares)), 3)
 
 
-def bytes_per_page(search: Search) -> dict[str, int]:
+def bytes_per_page(folder: Path, search: Search) -> dict[str, int]:
     """Of every kind of vectors, and of every stage's columns."""
     sizes: dict[str, int] = {}
     for kind, view in search.views.items():
-        n_units = sum(len(part.vectors) for part in view.parts)
-        sizes[kind] = sum(part.vectors.codes.nbytes for part in view.parts) // n_units
-        if kind == "compact":
-            for name, stage in search.stages.items():
-                columns = [part.columns[c].nbytes for part in view.parts for c in stage.column_names]
-                if columns:
-                    sizes[f"columns of {name}"] = sum(columns) // n_units
+        part = view.parts[0]
+        folder_of_part = folder / kind / "segments" / part.name
+        stored = {path.stem: path.stat().st_size for path in folder_of_part.glob("*.npy")}
+        n_units = len(part.vectors)
+        sizes[kind] = sum(size for name, size in stored.items() if name not in part.columns) // n_units
+        for stage_name, stage in search.stages.items():
+            if kind == kind_of(stage_name) and stage.column_names:
+                of_stage = sum(stored[name] for name in stage.column_names)
+                sizes[f"columns of {stage_name}"] = of_stage // n_units
     return sizes
 
 
-def first_query(folder: Path, n_pages: int) -> dict[str, float]:
-    """Open the index by memory map and answer one query as by default, in this fresh process."""
-    kernel = MaxSim("numpy")
+def share_of_float16(stored: Mapping[str, int], way: Way) -> float:
+    """Bytes of what a way reads, tables in LanceDB left out, as a share of whole float16 pages."""
+    columns = stored.get(f"columns of {way.shortlist}", 0)
+    return round((stored[way.scored] + columns) / stored["float16"], 4)
+
+
+def first_query(folder: Path, n_pages: int, name: str) -> dict[str, float]:
+    """Open the index by memory map and answer one query, in this fresh process."""
+    kernel, way = MaxSim("numpy"), WAYS[name]
     query = StructuredPages().query(n_pages // 2)
     before = rss_mb()
     started_s = time.perf_counter()
-    Search(folder, n_pages, kernel)(WAYS["pooled by 16, then int8"], query)
+    Search(folder, n_pages, kernel, kinds={kind_of(way.shortlist), way.scored})(way, query)
     return {"s": round(time.perf_counter() - started_s, 3), "rss_mb": round(rss_mb() - before, 1)}
 
 
@@ -329,8 +380,8 @@ def rss_mb() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def child(flag: str, folder: Path, n_pages: int) -> dict[str, float]:
-    command = [sys.executable, __file__, flag, "--folder", str(folder), "--pages", str(n_pages)]
+def child(flag: str, folder: Path, n_pages: int, *values: str) -> dict[str, float]:
+    command = [sys.executable, __file__, flag, *values, "--folder", str(folder), "--pages", str(n_pages)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

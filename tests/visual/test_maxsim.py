@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from docrag.late_interaction import maxsim as module
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import VECTOR_TYPES, VectorType, decode, encode, unpad
-from docrag.late_interaction.products import widen_float16
+from docrag.late_interaction.products import packed_device_product, packed_product, widen_float16
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the visual extra")
 BACKENDS = ["numpy", pytest.param("torch", marks=needs_torch)]
@@ -198,3 +198,15 @@ def test_taken_units_are_the_same_units():
 def test_numpy_has_no_gpu():
     with pytest.raises(ValueError, match="CPU only"):
         MaxSim("numpy", device="cuda")
+
+
+@needs_torch
+@pytest.mark.parametrize("dim", [3, 128, 321])
+def test_an_accelerator_unpacks_two_bits_as_the_processor_does(dim: int):
+    import torch
+
+    rng = np.random.default_rng(14)
+    query = unit_rows(rng, 5, dim)
+    codes = encode([unit_rows(rng, 60, dim)], "2-bit", dim=dim).codes
+    on_device = packed_device_product(torch, query, dim, "cpu")(codes)
+    np.testing.assert_allclose(on_device, packed_product(query, dim)(codes), atol=1e-4)
