@@ -15,8 +15,7 @@ Printed are the area under the ROC curve; what thresholds catch (insufficient pa
 lose (sufficient ones that do, too); the threshold with the best balanced accuracy, chosen by
 cross-validation over documents and scored on held-out ones; calibration; and how long a call takes. Intervals
 are 95 % bootstrap intervals over documents. Questions that the judge answers by neither yes nor no pass, as
-they do when docrag answers. The index is only read; make it with ``docrag index DATASET_DIR/documents --index
-DIR``.
+they do when docrag answers. The index is only read; make it with ``docrag index FOLDER --index DIR``.
 """
 
 from __future__ import annotations
@@ -87,6 +86,7 @@ class Judged:
     all_gold: bool
     p_sufficient: float | None = None
     judged_by: str | None = None
+    p_yes_or_no: float | None = None
     elapsed_ms: float = 0.0
     error: str | None = None
 
@@ -105,8 +105,7 @@ class Bench:
         self._prompt_options = options.prompt.model_copy(update={"sufficiency": "call"})
         self._documents = rag.documents()
         self._by_name = {name: d for d in self._documents for name in (d.doc, *d.aliases)}
-        pictures = FilePictures(self._documents, rag.folder)
-        self._viewer = Viewer(rag.corpus, pictures, options.context)
+        self._viewer = Viewer(rag.corpus, FilePictures(self._documents, rag.folder), options.context)
         self._runs = RunParts(
             build_chats(rag.settings.models), Prompts(rag.settings.prompts), rag.settings.budget
         )
@@ -125,9 +124,8 @@ class Bench:
         where = Scope(docs=(question.doc,)) if self._scope == "document" else Scope()
         yield self._judge(question, "retrieved", self._rag.search(question.text, k=self._k, scope=where).hits)
         if control and question.is_answerable:
-            evidence = [
-                self._page(self._by_name[question.doc], n) for n in question.evidence_pages[: self._k]
-            ]
+            own = self._by_name[question.doc]
+            evidence = [self._page(own, n) for n in question.evidence_pages[: self._k]]
             yield self._judge(question, "evidence", evidence)
             if other := self._other_pages(question, len(evidence)):
                 yield self._judge(question, "other", other)
@@ -143,6 +141,7 @@ class Bench:
         except DocragError as caught:
             error = str(caught)
         steps = [step for step in run.trace.build().steps if step.name == "judge sufficiency"]
+        detail = steps[0].detail if steps else {}
         own = self._by_name[question.doc].doc_id
         gold = {PageRef(own, n) for n in question.evidence_pages if question.is_answerable}
         pages = {unit.page for unit in units}
@@ -154,16 +153,16 @@ class Bench:
             any_gold=bool(gold & pages),
             all_gold=bool(gold) and gold <= pages,
             p_sufficient=probability,
-            judged_by=steps[0].detail.get("judged_by") if steps else None,
+            judged_by=detail.get("judged_by"),
+            p_yes_or_no=detail.get("p_yes_or_no"),
             elapsed_ms=round(1000 * steps[0].elapsed_s, 1) if steps else 0.0,
             error=error,
         )
 
     def _context(self, run: Run, question: str, hits: Sequence[Hit]) -> Context:
         """What the answerer would show; its own instructions take their room, too."""
-        rendered = render_with(
-            run.prompts.get(PROMPT), fragments(run, self._prompt_options), question=question
-        )
+        inner = fragments(run, self._prompt_options)
+        rendered = render_with(run.prompts.get(PROMPT), inner, question=question)
         beside = [system(rendered.system), Context().message(rendered.user)]
         context = self._viewer.show(run, hits, beside=beside)
         if not context.evidence:
@@ -208,13 +207,17 @@ def calls(lines: Sequence[Judged]) -> str:
     by_word = sum(line.judged_by == "word" for line in done)
     neither = sum(line.p_sufficient is None for line in done)
     ms = [line.elapsed_ms for line in done]
+    on_words = [line.p_yes_or_no for line in done if line.p_yes_or_no is not None]
+    likely = sum(p > 0.5 for p in on_words)
+    n_questions, n_failed = len({line.id for line in lines}), len(lines) - len(done)
     return "\n".join(
         [
-            f"{len({line.id for line in lines})} questions, {len(lines)} calls,"
-            f" {len(lines) - len(done)} failed",
+            f"{n_questions} questions, {len(lines)} calls, {n_failed} failed",
             f"neither yes nor no: {neither} of {len(done)}; these pass",
             f"without log-probabilities, by the word alone: {by_word} of {len(done)}"
             + ("; between 0 and 1 all thresholds are the same for these" if by_word else ""),
+            f"more than half of the first token's probability on yes or no: {likely} of {len(on_words)}"
+            + (f"; median share {np.median(on_words):.2f}" if on_words else ""),
             *([f"ms a call: median {np.median(ms):.0f}, p95 {np.percentile(ms, 95):.0f}"] if ms else []),
         ]
     )

@@ -88,6 +88,7 @@ def test_a_judge_that_always_says_yes_is_at_chance(main, data_set, judge, tmp_pa
     retrieved, control = capsys.readouterr().out.split("CONTROL")
     assert "3 questions, 7 calls, 0 failed" in retrieved
     assert "by the word alone: 7 of 7" in retrieved
+    assert "probability on yes or no: 0 of 0\n" in retrieved
     # In both documents a yes is worth a half, whichever of them are drawn.
     assert "3 calls about 2 documents, 2 with sufficient pages\nAUC 0.500 [0.500, 0.500]" in retrieved
     assert "AUC 0.500 [0.500, 0.500]" in control

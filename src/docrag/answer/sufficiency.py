@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from docrag.answer.context import Context
 from docrag.answer.run import Run
 from docrag.chat.messages import system
@@ -16,7 +18,9 @@ def judge_sufficiency(run: Run, question: str, context: Context) -> float | None
     """P(yes), 0 to 1, that the evidence suffices; None with a warning when the judge says neither yes nor no.
 
     The first token's log-probabilities of "yes" and "no" give it; without them the word itself, as 1 or 0,
-    between which every threshold is the same. The trace says by which of the two it was judged.
+    between which every threshold is the same. The trace says by which of the two it was judged, and how much
+    of the first token's probability was on either word: where it is little, the model was about to say
+    something else, such as its thoughts, and the ratio of the two words means little, too.
     """
     prompt = run.prompts.get(PROMPT)
     rendered = prompt.render(question=question)
@@ -27,6 +31,7 @@ def judge_sufficiency(run: Run, question: str, context: Context) -> float | None
         pair = yes_no_logprobs(reply.first_logprobs) if reply.first_logprobs else None
         if pair is not None:
             probability, judged_by = probability_of_yes(*pair), "logprobs"
+            detail["p_yes_or_no"] = round(min(1.0, sum(map(math.exp, pair))), 4)
         else:
             try:
                 probability, judged_by = word_verdict(reply.text), "word"
