@@ -46,14 +46,13 @@ def numpy_product(queries: NDArray[np.float32], vector_type: VectorType, dim: in
         out = scratch.get("out", (len(queries), len(codes)), np.float32)
         for first, last in _pieces(len(codes), decoded=codes.dtype != np.float32):
             piece = codes[first:last]
-            if vector_type == "1-bit":
-                piece = np.unpackbits(piece, axis=1, count=dim)
-            if piece.dtype != np.float32:
+            if codes.dtype != np.float32:
                 decoded = scratch.get("decoded", (last - first, dim), np.float32)
-                if piece.dtype == np.float16:
+                if codes.dtype == np.float16:
                     widen_float16(piece, decoded)
                 else:
-                    np.copyto(decoded, piece)
+                    bits = vector_type == "1-bit"
+                    np.copyto(decoded, np.unpackbits(piece, axis=1, count=dim) if bits else piece)
                 piece = decoded
             np.matmul(queries, piece.T, out=out[:, first:last])
         if vector_type == "1-bit":  # q · (2 b − 1) = 2 q · b − Σ q
