@@ -192,7 +192,7 @@ def report(lines: Sequence[Judged], *, gold: Gold, threshold: float) -> str:
     control = [line for line in done if line.shown != "retrieved"]
     parts = [calls(lines)]
     if retrieved:
-        parts.append(f"RETRIEVED PAGES, sufficient when {gold} of the evidence's pages is among those shown")
+        parts.append(f"RETRIEVED PAGES, sufficient with {gold} of the evidence's pages among those shown")
         parts.append(figures(retrieved, gold, threshold))
     if control:
         parts.append("CONTROL, the evidence's pages alone against as many pages of other documents")
