@@ -103,8 +103,10 @@ class LanceOptions(_IndexOptions):
 class ScreenOptions(_Options):
     """Everything that can be among the best, and nothing missed: an int8 copy, with bounds on its error.
 
-    The copy adds half to float16 vectors and a quarter to float32. How many units are scored exactly, the
-    vectors decide and not `n_candidates`; up to `exact_below` units all are, none if that is null.
+    The copy adds half to float16 vectors and a quarter to float32. It is quicker to scan with torch, whose
+    int8 products are; with numpy a screen takes about as long as the exact scan. How many units are scored
+    exactly, the vectors decide and not `n_candidates`; up to `exact_below` units all are, none if that is
+    null.
     """
 
     kind: Literal["screen"] = "screen"
