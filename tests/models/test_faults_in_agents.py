@@ -7,6 +7,7 @@ and no request is sent more than three times.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -154,18 +155,13 @@ def test_a_lasting_fault_ends_well(
     case = CASES[agent]
     server.reset(*[say(reply) for reply in case.good[: at - 1]], case.faults[name])
     start_s = time.monotonic()
-    outcome = ask(case, corpus, make_chat(timeout_s=0.25 if name in HANGS else 5.0))
+    outcome = ask(case, corpus, make_chat(timeout_s=1.0 if name in HANGS else 10.0))
     assert_bounded(server, start_s)
     if isinstance(outcome, Answer):
         assert_honest(outcome, corpus)
         assert outcome.text != GOLDEN
     else:
-        assert (
-            "tiny" in str(outcome)
-            or "JSON" in str(outcome)
-            or "field" in str(outcome).lower()
-            or str(outcome)
-        )
+        assert re.search(r"tiny|served", str(outcome)), outcome  # names of the model, here and there
 
 
 @pytest.mark.parametrize(

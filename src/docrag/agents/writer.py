@@ -12,7 +12,7 @@ from docrag.answer.partial_json import Path
 from docrag.answer.reply import CUT_OFF, NO_FORMAT, CitedReply, Read, read_cited
 from docrag.answer.run import Run
 from docrag.answer.sentence_stream import SentenceStream
-from docrag.chat.ask import repair
+from docrag.chat.ask import reading_again, repair
 from docrag.chat.json_reply import json_objects
 from docrag.chat.messages import Message
 from docrag.chat.model import Reply, Request, Role
@@ -50,7 +50,8 @@ class Writer:
             read = _read(reply)
         except ModelFormatError as error:
             reply = run.ask(role, repair(messages, reply.text, error), prompt=prompt, request=request)
-            read = _read(reply)
+            with reading_again(run.chats.of(role).name):
+                read = _read(reply)
         notes = [*read.notes, *([CUT_OFF] if reply.finish == "length" else [])]
         for note in notes:
             run.warn(note)

@@ -12,7 +12,7 @@ from docrag.answer.plain_output import LinkPolicy
 from docrag.answer.reply import CUT_OFF, CitedReply, read_cited
 from docrag.answer.run import Run
 from docrag.answer.sentence_stream import SentenceStream
-from docrag.chat.ask import repair
+from docrag.chat.ask import reading_again, repair
 from docrag.chat.messages import Message
 from docrag.chat.model import Request, Role
 from docrag.chat.prompts import Prompt
@@ -58,8 +58,9 @@ def ask_cited(
     try:
         read = read_cited(reply.text)
     except ModelFormatError as error:
-        again = run.ask(role, repair(messages, reply.text, error), prompt=prompt, request=request)
-        reply, read = again, read_cited(again.text)
+        reply = run.ask(role, repair(messages, reply.text, error), prompt=prompt, request=request)
+        with reading_again(run.chats.of(role).name):
+            read = read_cited(reply.text)
     for note in read.notes:
         run.warn(note)
     is_complete = reply.finish != "length" and CUT_OFF not in read.notes

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from docrag.answer.evidence import EvidenceLedger
 from docrag.answer.trace import TraceBuilder
-from docrag.chat.ask import repair
+from docrag.chat.ask import reading_again, repair
 from docrag.chat.budget import BudgetMeter, BudgetOptions
 from docrag.chat.events import Listener, StepEvent, TokenEvent
 from docrag.chat.fence import MakeMarker, random_marker
@@ -173,7 +173,9 @@ class Run:
         except ModelFormatError as error:
             again = repair(messages, reply.text, error)
         quiet = Request(schema=request.schema, schema_name=request.schema_name)
-        return parse_reply(self.ask(role, again, prompt=prompt, request=quiet).text, schema)
+        second = self.ask(role, again, prompt=prompt, request=quiet)
+        with reading_again(self.chats.of(role).name):
+            return parse_reply(second.text, schema)
 
 
 def _least(first: float | None, second: float | None) -> float | None:

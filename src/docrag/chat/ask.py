@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,6 +36,15 @@ def repair(messages: Sequence[Message], reply: str, error: ModelFormatError) -> 
     ]
 
 
+@contextmanager
+def reading_again(model: str) -> Generator[None]:
+    """Read the second reply of `model`; that it cannot be used either is an error that says whose it is."""
+    try:
+        yield
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{model}: neither of two replies can be used; the last: {error}") from error
+
+
 def ask_for(
     chat: Chat, messages: Sequence[Message], schema: type[T], *, request: Request | None = None
 ) -> tuple[T, tuple[CallUsage, ...]]:
@@ -57,4 +67,5 @@ def ask_for(
         return parse_reply(reply.text, schema), (reply.usage,)
     except ModelFormatError as error:
         again = chat.complete(repair(messages, reply.text, error), asked)
-    return parse_reply(again.text, schema), (reply.usage, again.usage)
+    with reading_again(chat.name):
+        return parse_reply(again.text, schema), (reply.usage, again.usage)
