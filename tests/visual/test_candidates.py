@@ -90,7 +90,7 @@ def test_centroids_and_two_bits_keep_what_float16_finds(
 ):
     """Shortlist and exact scores of two bits, beside the exact scan of float16.
 
-    16 centroids for the 64 directions of a page are few: with the 64 that longer pages have, 0.94 is kept.
+    16 centroids for the 64 directions of a page are few: with the 64 that longer pages have, 0.95 is kept.
     """
     everything = view.select(view.documents, None, "page")
     packed = packed_view.select(packed_view.documents, None, "page")

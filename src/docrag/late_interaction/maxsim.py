@@ -39,7 +39,7 @@ BLOCK_VECTORS = 32_768
 """Vectors per block at most: 16 MiB as float32 at dimension 128. Starting a product then costs next to
 nothing; int8 products take twice as long in blocks of 4k."""
 
-PACKED_BLOCK_VECTORS = 4096
+PACKED_BLOCK_VECTORS = 8192
 """Vectors of two bits a component per block at most: unpacked, they should stay in the cache."""
 
 GATHERED_BLOCK_VECTORS = 4096

@@ -128,7 +128,7 @@ class VisualOptions(_Options):
     vectors: VectorType = Field(
         default="int8",
         description="how vectors are stored: float32; float16, half of it; int8, a quarter, rankings all but "
-        "equal; 2-bit, a twelfth with the default shortlist, for many vectors a page: it keeps about 94 of "
+        "equal; 2-bit, a twelfth with the default shortlist, for many vectors a page: it keeps about 93 of "
         "100 of the best ten pages, and the very best; 1-bit, a thirty-second: about 85 of 100",
     )
     pool_factor: int = Field(default=1, ge=1, le=64, description="hierarchical token pooling; 1 is off")
