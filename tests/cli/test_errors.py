@@ -154,7 +154,7 @@ def test_an_interrupted_index_run_says_that_the_index_is_good(docrag, reports, m
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("docrag.ingest.run.index_paths", interrupted)
+    monkeypatch.setattr("docrag.pipeline.indexing.index_paths", interrupted)
     result = docrag("index", reports, *FAST)
     assert result.code == 130
     assert "the index is good, and running the same command again continues" in result.err
