@@ -46,8 +46,8 @@ GATHERED_BLOCK_VECTORS = 4096
 """Vectors per block at most where chosen units do not lie together and are copied: 2 MiB as float32, which
 are still in the cache when they are multiplied. Larger blocks took a quarter longer."""
 
-BLOCK_PRODUCTS = 1 << 20
-"""Products per block at most, 4 MiB of them: more query vectors make blocks smaller, so that the products
+BLOCK_PRODUCTS = 1 << 21
+"""Products per block at most, 8 MiB of them: more query vectors make blocks smaller, so that the products
 are still in the cache when their maxima are taken."""
 
 LEAST_BLOCK_VECTORS = 4096
