@@ -95,9 +95,8 @@ class AnswerPromptOptions(_Options):
         ge=0,
         le=1,
         description="least P(yes) of the call at which an answer is written; which one is right depends on"
-        " the model, and eval/sufficiency.py measures it on questions of yours. One half is no finding: the"
-        " one model measured so far, of 135 million parameters, told sufficient pages from others no better"
-        " than chance at any threshold",
+        " the model, and eval/sufficiency.py measures it on questions of yours. One half is a convention,"
+        " not a finding",
     )
     check_support: bool = Field(
         default=False, description="a second call (role judge) checks every sentence against the cited pages"
