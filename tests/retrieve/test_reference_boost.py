@@ -121,6 +121,14 @@ def test_boost_is_measured_in_deviations_of_the_head():
     assert boosted(ranking, [], name="references", weight=2) == ranking
 
 
+def test_a_boost_lifts_units_of_equal_score_by_its_weight():
+    # Three times 0.1 has a deviation of 1e-17 in floating point, which would lift by nothing.
+    equal = [Fused(unit("a.pdf", n), 0.1, {}) for n in (1, 2, 3)]
+    result = boosted(equal, [Scored(unit("a.pdf", 3), 1.0)], name="references", weight=4.0)
+    assert [f.unit.page_no for f in result] == [3, 1, 2]
+    assert math.isclose(result[0].score, 4.1)
+
+
 def test_boost_of_an_empty_ranking_ranks_what_is_named():
     result = boosted([], [Scored(unit("a.pdf", 3), 1.0)], name="references", weight=4)
     assert [(f.unit, f.score) for f in result] == [(unit("a.pdf", 3), 4.0)]

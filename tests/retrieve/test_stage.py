@@ -209,6 +209,21 @@ def test_a_named_page_is_found_although_no_word_is_on_it():
     assert off.search(Query("What swims near page 3?", scope=scope), k=3).hits == ()
 
 
+TABLES = SmallCorpus({"a.pdf": ["Table 1 rain\n\nsnow in Kiel", "nothing but text about rain"]})
+
+
+@pytest.mark.parametrize(
+    "boosts", [{"reference_weight": 4.0}, {"neighbour_weight": 1.0}, {"cascade_weight": 1.0}]
+)
+def test_no_boost_brings_in_what_holds_no_region_of_the_kinds_asked_for(boosts: dict[str, float]):
+    stage = build_retrieval_stage(TABLES, None, RetrievalOptions(**boosts))  # type: ignore[arg-type]
+    only_tables = Scope(kinds=("table",))
+    pages = stage.search(Query("rain on page 2", "page", only_tables), k=5).hits
+    assert [hit.unit for hit in pages] == [unit("a.pdf", 1)]
+    regions = stage.search(Query("rain on page 1", "region", only_tables), k=5).hits
+    assert [(hit.unit, hit.kind) for hit in regions] == [(unit("a.pdf", 1, 1), "table")]
+
+
 @pytest.mark.parametrize("text", ["", "  ", "zebra"])
 def test_nothing_found_is_an_empty_result(text: str):
     result = build_retrieval_stage(CORPUS, None, RetrievalOptions()).search(Query(text), k=3)

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from docrag.types import Fused, Query, Scored, SourceScore, ranked
+from docrag.protocols import Corpus
+from docrag.types import Fused, Query, Scope, Scored, SourceScore, ranked
 
 SPREAD_OF = 50
 """The deviation of this many best fused scores is the unit in which a boost is measured."""
@@ -19,8 +20,23 @@ class Boost(Protocol):
     name: str
 
     def lift(self, query: Query, fused: Sequence[Fused]) -> list[Scored]:
-        """Units to lift and how much, best first; they need not be in `fused`, but in the query's scope."""
+        """Units to lift and how much, best first; they need not be in `fused`.
+
+        They lie in the documents and pages of the query's scope. Kinds of regions are not the boost's
+        business: `of_kinds` sees to them.
+        """
         ...
+
+
+def of_kinds(corpus: Corpus, lifts: Sequence[Scored], scope: Scope) -> list[Scored]:
+    """`lifts` of regions of the kinds that `scope` admits, and of pages that hold such a region."""
+    if scope.kinds is None:
+        return list(lifts)
+    admitted: dict[str, set[tuple[int, int]]] = {}
+    for doc_id in {lift.unit.doc_id for lift in lifts}:
+        chunks = [place for place, kind in corpus.chunk_kinds(doc_id).items() if kind in scope.kinds]
+        admitted[doc_id] = {*chunks, *((page_no, 0) for page_no, _ in chunks)}
+    return [lift for lift in lifts if (lift.unit.page_no, lift.unit.chunk_no) in admitted[lift.unit.doc_id]]
 
 
 def boosted(fused: Sequence[Fused], lifts: Sequence[Scored], *, name: str, weight: float) -> list[Fused]:
@@ -32,8 +48,8 @@ def boosted(fused: Sequence[Fused], lifts: Sequence[Scored], *, name: str, weigh
     if not lifts:
         return list(fused)
     head = [f.score for f in fused[:SPREAD_OF]]
-    spread = float(np.std(head)) if head else 0.0
-    step = weight * (spread if spread > 0 else 1.0)
+    # Compared as numbers: rounding gives equal scores a tiny deviation, by which nothing would rise.
+    step = weight * (float(np.std(head)) if len(set(head)) > 1 else 1.0)
     lowest = min((f.score for f in fused), default=0.0)
     by_unit = {f.unit: f for f in fused}
     for rank, (unit, score) in enumerate(ranked(list(lifts)), 1):

@@ -11,7 +11,7 @@ from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, total_usage
 from docrag.errors import Cancelled, UsageError
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
-from docrag.retrieve.boost import Boost, boosted
+from docrag.retrieve.boost import Boost, boosted, of_kinds
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
 from docrag.retrieve.cutoff.per_document import cap_per_document
 from docrag.retrieve.named_only import named_only
@@ -132,7 +132,7 @@ class RetrievalStage:
             fused = refiner.rerank(query, fused)
             watch.record(type(refiner).__name__, n_units=len(fused))
         for boost, weight in self._boosts:
-            lifts = boost.lift(query, fused)
+            lifts = of_kinds(self._corpus, boost.lift(query, fused), query.scope)
             fused = boosted(fused, lifts, name=boost.name, weight=weight)
             watch.record(boost.name, n_units=len(lifts))
         if self._only_named:
