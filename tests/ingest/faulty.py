@@ -66,6 +66,8 @@ def do(deed: str, path: Path) -> None:
             os.write(1, b"more noise\n")
         case "change":
             path.write_text(path.read_text() + "\nok")
+        case "shrink":
+            path.write_text("ok")
         case "vanish":
             path.unlink()
         case _:

@@ -131,6 +131,18 @@ def test_a_file_whose_every_page_kills_is_given_up_after_some_workers(tmp_path: 
     assert outcome(messages["b"]) == {1: "ok"}
 
 
+def test_pages_that_a_file_no_longer_has_have_failed(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, a="shrink\nok\nok")
+    messages: list[Message] = []
+    with WorkerPool(FaultyReader, n_workers=1, limits=QUICK) as pool:
+        pool.submit(Job(0, path, "auto", (1,), True))
+        pool.submit(Job(0, path, "auto", (2, 3), False))
+        while sum(message == TaskDone() for message in messages) < 2:
+            messages.append(pool.next().message)
+    assert outcome(messages) == {1: "ok", 2: "changed_while_reading", 3: "changed_while_reading"}
+    assert "page 2 is gone: the file has 1 page now" in str(messages)
+
+
 def test_opening_says_what_the_file_is_before_its_first_page(tmp_path: Path) -> None:
     with WorkerPool(FaultyReader, n_workers=1, limits=QUICK) as pool:
         opened, page, done = read_all(pool, write(tmp_path, a="ok"))["a"]

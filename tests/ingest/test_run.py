@@ -189,6 +189,14 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
     assert writer.drafts == {}
 
 
+def test_a_file_that_is_replaced_by_a_shorter_one_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    write(tmp_path, a="\n".join(["shrink", *["ok"] * 39]))  # three jobs; the third page range is gone
+    writer = MemoryWriter()
+    report = index(tmp_path, writer, options=OPTIONS.model_copy(update={"n_workers": 1}))
+    assert statuses(report) == {"a.pdf": "indexed"}
+    assert writer.committed["a.pdf"].n_pages == 1
+
+
 def test_a_file_that_keeps_changing_is_refused_and_its_old_state_stays(tmp_path: Path) -> None:
     write(tmp_path, a="ok", b="ok\nok")
     writer = MemoryWriter()

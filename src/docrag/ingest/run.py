@@ -305,9 +305,13 @@ class _Run(Generic[SinkT]):
                 file, Reason.CHANGED_WHILE_READING, "changed twice while it was read; index it again"
             )
             return
-        self._writer.discard(file.draft)
         addition = file.addition
-        status = addition.file.path.stat()
+        try:
+            status = addition.file.path.stat()
+        except OSError as error:
+            self._refuse(file, Reason.IO_ERROR, f"gone while it was read ({error.strerror or error})")
+            return
+        self._writer.discard(file.draft)
         changed = FoundFile(addition.file.doc, addition.file.path, status.st_size, status.st_mtime_ns)
         self._begin(pool, Addition(doc_id, changed, (), addition.is_replacement), is_retry=True)
         # The duplicates still have the old bytes; the next run reads them.

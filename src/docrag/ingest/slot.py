@@ -13,7 +13,7 @@ from docrag.ingest.options import IngestLimits
 from docrag.ingest.page_images import PageImages
 from docrag.ingest.process import StepLimit, WorkerDied, WorkerProcess
 from docrag.ingest.worker import Message, Opened, ReaderFactory, Refused, Task, TaskDone
-from docrag.types import Page, PageFailure
+from docrag.types import Page, PageFailure, Reason
 
 MAX_WAITING_RESULTS = 64
 """Messages between the slots and the consumer; a page takes some 100 kB."""
@@ -154,6 +154,8 @@ class Slot:
                             pages = deque(page_no for page_no in pages if page_no <= message.n_pages)
                             parser, must_open = message.parser, False
                             self._put(job, message)
+                        else:
+                            pages = self._without_gone(job, pages, message.n_pages)
                     elif isinstance(message, Page | PageImages | PageFailure):
                         pages.popleft()
                         suspect = None
@@ -201,6 +203,15 @@ class Slot:
         for page_no in pages:
             self._put(job, PageFailure(page_no, refusal.reason, refusal.message))
         self._put(job, TaskDone())
+
+    def _without_gone(self, job: Job, pages: deque[int], n_pages: int) -> deque[int]:
+        """Fail the pages that the file does not have any more: another file has taken its place."""
+        has = f"{n_pages} page{'' if n_pages == 1 else 's'}"
+        for page_no in pages:
+            if page_no > n_pages:
+                message = f"page {page_no} is gone: the file has {has} now; index it again"
+                self._put(job, PageFailure(page_no, Reason.CHANGED_WHILE_READING, message))
+        return deque(page_no for page_no in pages if page_no <= n_pages)
 
     def _give_up(self, job: Job, pages: deque[int], death: WorkerDied) -> None:
         while pages:
