@@ -319,9 +319,11 @@ class Fused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A result for people: the unit, its fused score, every retriever's own rank and score, and a snippet.
+    """A result for people: the unit, its score, every retriever's own rank and score, and a snippet.
 
-    For a region hit `kind` and `box` describe the region; `snippet_boxes` are where the snippet stands.
+    `score` is what hits are sorted by. `fused` is the rank and score that fusion gave, before boosts and
+    rerankers; None for a unit that only these brought in. For a region hit `kind` and `box` describe the
+    region; `snippet_boxes` are where the snippet stands.
     """
 
     unit: UnitRef
@@ -332,6 +334,7 @@ class Hit:
     snippet_boxes: tuple[Box, ...] = ()
     kind: RegionKind | None = None
     box: Box | None = None
+    fused: SourceScore | None = None
 
     @property
     def doc(self) -> str:

@@ -100,6 +100,25 @@ def test_search_prints_places_and_snippets(docrag, reports):
     assert "bm25" in result.out
 
 
+def test_search_shows_what_fusion_gave_before_a_named_page_was_lifted(docrag, reports):
+    command = ["search", "chief executive on page 1", "--doc", "report.pdf", "--index", reports / ".docrag"]
+    unlifted = docrag(*command, "--json", *FAST, "--set", "retrieval.reference_weight=0").json["hits"]
+    lifted = docrag(*command, "--json", *FAST).json["hits"]
+    # The rankings below the boost are the same, so what they give together is known from the search without.
+    assert [hit["page"] for hit in unlifted] == [2]
+    assert [(hit["page"], hit["fused"]) for hit in lifted] == [
+        (1, None),  # no word of the question is on it
+        (2, {"rank": 1, "score": unlifted[0]["score"]}),
+    ]
+    table = docrag(*command, "--explain", *FAST).out
+    header = next(line for line in table.splitlines() if "where" in line).replace("┃", " ").split()
+    assert header == ["#", "where", "score", "fused", "bm25", "references"]
+    assert "–" in next(line for line in table.splitlines() if line.startswith("│ 1"))
+    assert f"1: {unlifted[0]['score']:.3f}" in next(
+        line for line in table.splitlines() if line.startswith("│ 2")
+    )
+
+
 def test_search_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
     command = ["search", "chief executive", "--index", reports / ".docrag", "--json", *FAST]
     page = docrag(*command)
@@ -108,6 +127,7 @@ def test_search_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
     assert {"doc", "doc_id", "page", "page_label", "region", "score", "snippet", "sources"} <= set(hit)
     assert (hit["doc"], hit["page"], hit["region"]) == ("report.pdf", 2, None)
     assert set(hit["sources"]["bm25"]) == {"rank", "score"}
+    assert hit["fused"] == {"rank": 1, "score": hit["score"]}
     region = docrag(*command, "--unit", "region", "-k", "1", "--explain").json
     assert len(region["hits"]) == 1
     assert set(region["hits"][0]["region"]) == {"id", "kind", "box"}

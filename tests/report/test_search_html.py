@@ -61,6 +61,7 @@ def make_result(text: str = "copper", *, doc: str = "d.pdf") -> SearchResult:
             notes=(f"split in two {text}",),
         ),
         usage=Usage(n_model_calls=3, n_input_tokens=1200, n_output_tokens=34, n_images=2),
+        as_fused={unit(1, doc=doc): SourceScore(1, 2.75), unit(2, doc=doc): SourceScore(2, 1.125)},
     )
 
 
@@ -131,6 +132,20 @@ def test_every_source_of_a_page_is_there_with_rank_and_score():
     assert "#1 0.75" in shown
     assert "2.5000" in shown
     assert "bm25 ranked 3, visual ranked 2." in shown
+
+
+def test_what_fusion_gave_stands_beside_the_score_that_decided():
+    about = explanation(make_result())
+    assert [row["fused"] for row in about["rows"]] == [
+        {"rank": 2, "score": 1.125},
+        {"rank": 1, "score": 2.75},
+    ]
+    assert [row["fused"] for row in about["next"]] == [None]  # page 3 was not in the fused ranking
+    page = words(render(make_result()))
+    assert "ScoreFused" in page
+    assert "2.5000#2 1.125" in page
+    assert "1.2500#1 2.75" in page
+    assert "-0.5000–" in page
 
 
 def test_what_was_cut_and_why_is_there_also_for_a_page_that_another_retriever_found():

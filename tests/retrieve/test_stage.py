@@ -131,6 +131,46 @@ def test_rerankers_have_the_last_word():
     assert [h.unit for h in hits] == [unit("lakes.pdf", 3), unit("mills.pdf", 1), unit("lakes.pdf", 1)]
 
 
+class OnlyPageTwo:
+    """A boost that brings in a page that no retriever has."""
+
+    name = "named"
+
+    def lift(self, query: Query, fused: Sequence[Fused]) -> list[Scored]:
+        return [Scored(unit("lakes.pdf", 2), 1.0)]
+
+
+def test_what_fusion_gave_is_kept_apart_from_boosts_and_rerankers():
+    class Backwards:
+        def rerank(self, query: Query, candidates: Sequence[Fused]) -> list[Fused]:
+            scores = [f.score for f in candidates]
+            return [f._replace(score=s) for f, s in zip(reversed(candidates), scores, strict=True)]
+
+    stage = fixed_stage(boosts=[(OnlyPageTwo(), 9.0)], rerankers=[Backwards()])
+    result = stage.search(Query("x"), k=4)
+    # Fused: 0, 0 and -2, whose deviation is 0.943; lifted by 9 of them from -2, page 2 leads with 6.485.
+    assert [(h.doc, h.page_no, round(h.score, 3), h.fused) for h in result.hits] == [
+        ("lakes.pdf", 3, 6.485, SourceScore(3, -2.0)),
+        ("mills.pdf", 1, 0.0, SourceScore(2, 0.0)),
+        ("lakes.pdf", 1, 0.0, SourceScore(1, 0.0)),
+        ("lakes.pdf", 2, -2.0, None),
+    ]
+    assert result.as_fused == {hit.unit: hit.fused for hit in result.hits[:3]}
+
+
+def test_what_fusion_gave_is_said_of_units_that_a_refiner_moved():
+    class Swapped:
+        def rerank(self, query: Query, candidates: Sequence[Fused]) -> list[Fused]:
+            first, second, *rest = candidates
+            return [second, first, *rest]
+
+    hits = fixed_stage(refiners=[Swapped()]).search(Query("x"), k=2).hits
+    assert [(hit.doc, hit.fused) for hit in hits] == [
+        ("mills.pdf", SourceScore(2, 0.0)),
+        ("lakes.pdf", SourceScore(1, 0.0)),
+    ]
+
+
 def test_a_cut_before_fusion_takes_from_every_ranking_and_says_why():
     result = fixed_stage(retriever_cutoff=FixedCutoff(1)).search(Query("the lake"), k=3)
     assert [h.unit for h in result.hits] == [unit("lakes.pdf", 1), unit("mills.pdf", 1)]

@@ -35,6 +35,7 @@ def figure_hits(corpus: Corpus, hits: Sequence[Hit], *, limit: int) -> list[Hit]
                     caption_of(page, chunk),
                     kind=chunk.kind,
                     box=chunk.box,
+                    fused=hit.fused,
                 ),
             )
     return list(found.values())[:limit]

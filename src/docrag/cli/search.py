@@ -137,20 +137,17 @@ def print_hit(output: Output, rank: int, hit: Hit) -> None:
 
 
 def sources_table(hits: Sequence[Hit]) -> Table:
-    """Rank and score that every retriever gave to every hit."""
+    """Every hit's score, and the rank and score that fusion, every retriever and every boost gave to it."""
     from rich.table import Table
 
     from docrag.report.printable import printable
 
     names = sorted({name for hit in hits for name in hit.sources})
     table = Table(title="Ranks and scores by retriever", title_justify="left")
-    for header in ("#", "where", "fused", *names):
+    for header in ("#", "where", "score", "fused", *names):
         table.add_column(header, overflow="fold")
     for rank, hit in enumerate(hits, 1):
-        cells = [
-            f"{source.rank}: {source.score:.3f}" if (source := hit.sources.get(name)) else "–"
-            for name in names
-        ]
+        cells = [f"{s.rank}: {s.score:.3f}" if s else "–" for s in (hit.fused, *map(hit.sources.get, names))]
         where = printable(place(hit.doc, hit.page_no, hit.page_label))
         table.add_row(str(rank), where, f"{hit.score:.4f}", *cells)
     return table

@@ -31,8 +31,8 @@ def explanation(result: SearchResult) -> dict[str, Any]:
         "sources": names,
         "n_retrievers": sum(name in result.rankings for name in names),
         "rankings": {name: len(ranking) for name, ranking in result.rankings.items()},
-        "rows": [_row(hit, names, result.cuts) for hit in result.hits],
-        "next": [{"rank": ranks[place.unit], **_row(place, names, result.cuts)} for place in later],
+        "rows": [_row(hit, names, result) for hit in result.hits],
+        "next": [{"rank": ranks[place.unit], **_row(place, names, result)} for place in later],
         "n_ranked": len(result.fused),
         "cuts": _cuts(result.cuts),
         "steps": _steps(result.steps),
@@ -74,15 +74,16 @@ def _texts(value: object) -> list[str]:
             return [one_line(str(value), limit=MAX_TEXT)]
 
 
-def _row(place: Hit | Fused, names: Sequence[str], cuts: Sequence[Cut]) -> dict[str, Any]:
-    """Where a unit is, its score, what every source gave it, and which rankings it was cut from."""
+def _row(place: Hit | Fused, names: Sequence[str], result: SearchResult) -> dict[str, Any]:
+    """Where a unit is, its score, what fusion and every source gave it, and what it was cut from."""
     named = {"label": place.page_label, "kind": place.kind} if isinstance(place, Hit) else {}
     return {
         **_unit(place.unit),
         **named,
         "score": place.score,
+        "fused": _source(result.as_fused.get(place.unit)),
         "sources": [_source(place.sources.get(name)) for name in names],
-        "cuts": [cut for cut in cuts if cut.unit == place.unit],
+        "cuts": [cut for cut in result.cuts if cut.unit == place.unit],
     }
 
 

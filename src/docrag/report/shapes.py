@@ -19,10 +19,11 @@ def box_values(box: Box) -> list[float]:
 
 def source_values(sources: Mapping[str, SourceScore]) -> dict[str, dict[str, Any]]:
     """Rank and score by retriever; one that did not return the hit is absent."""
-    return {
-        name: {"rank": source.rank, "score": round(source.score, _SCORE_DIGITS)}
-        for name, source in sources.items()
-    }
+    return {name: _source_values(source) for name, source in sources.items()}
+
+
+def _source_values(source: SourceScore) -> dict[str, Any]:
+    return {"rank": source.rank, "score": round(source.score, _SCORE_DIGITS)}
 
 
 def hit_values(hit: Hit) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def hit_values(hit: Hit) -> dict[str, Any]:
         "page_label": hit.page_label,
         "region": region,
         "score": round(hit.score, _SCORE_DIGITS),
+        "fused": _source_values(hit.fused) if hit.fused is not None else None,
         "snippet": hit.snippet,
         "snippet_boxes": [box_values(box) for box in hit.snippet_boxes],
         "sources": source_values(hit.sources),

@@ -22,16 +22,17 @@ from docrag.retrieve.query.plan import Plan, Planner, SubQuery
 from docrag.retrieve.rerank.checked import CheckedReranker
 from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.retrieve.snippets import best_snippet
-from docrag.types import Fused, Hit, Page, Query, Scored, TraceStep, Usage
+from docrag.types import Fused, Hit, Page, Query, Scored, SourceScore, TraceStep, UnitRef, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first; every retriever's own ranking; the whole fused ranking; and what each step took.
+    """Hits, best first; every retriever's own ranking; the whole final ranking; and what each step took.
 
-    `rankings` are uncut. `cuts` holds what cut-offs took, ranking by ranking; a unit cut from one retriever's
-    ranking may be a hit by another's. `plan` is what was searched for. `warnings` say what failed and was
-    done without, `usage` what models were paid for it.
+    `rankings` are uncut. `fused` is the final ranking, `as_fused` what fusion gave to each unit, before it
+    was lifted, filtered or reranked. `cuts` holds what cut-offs took, ranking by ranking; a unit cut from one
+    retriever's ranking may be a hit by another's. `plan` is what was searched for. `warnings` say what failed
+    and was done without, `usage` what models were paid for it.
     """
 
     query: Query
@@ -43,6 +44,7 @@ class SearchResult:
     plan: Plan | None = None
     warnings: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    as_fused: Mapping[UnitRef, SourceScore] = field(default_factory=dict[UnitRef, SourceScore])
 
 
 PageOrder = Literal["rank", "document"]
@@ -127,6 +129,7 @@ class RetrievalStage:
                 cuts += cut
             watch.record("retriever cut-off", by=_kind(self._retriever_cutoff), n_cut=len(cuts))
         fused = self._fusion.fuse(kept)
+        as_fused = {place.unit: SourceScore(rank, place.score) for rank, place in enumerate(fused, 1)}
         watch.record("fusion", by=_kind(self._fusion), n_units=len(fused))
         for refiner in self._refiners:
             fused = refiner.rerank(query, fused)
@@ -162,7 +165,9 @@ class RetrievalStage:
             watch.record("cap per document", n_cut=len(cut))
         best = fused[:k] if self._page_order == "rank" else in_document_order(fused[:k])
         pages = self._corpus.read_pages(item.unit.page for item in best)
-        hits = tuple(self._hit(query, item, pages[item.unit.page]) for item in best)
+        hits = tuple(
+            self._hit(query, item, pages[item.unit.page], fused=as_fused.get(item.unit)) for item in best
+        )
         watch.record("snippets", n_units=len(hits))
         return SearchResult(
             query,
@@ -174,6 +179,7 @@ class RetrievalStage:
             plan=plan,
             warnings=tuple(warnings),
             usage=total_usage(usage),
+            as_fused=as_fused,
         )
 
     def _rankings(
@@ -192,7 +198,7 @@ class RetrievalStage:
             watch.record(retriever.name, n_units=len(rankings[retriever.name]), n_queries=len(lists))
         return rankings
 
-    def _hit(self, query: Query, item: Fused, page: Page) -> Hit:
+    def _hit(self, query: Query, item: Fused, page: Page, *, fused: SourceScore | None) -> Hit:
         unit = item.unit
         chunk = self._corpus.chunk(unit) if unit.chunk_no else None
         span = (chunk.start, chunk.end) if chunk is not None else (0, None)
@@ -206,6 +212,7 @@ class RetrievalStage:
             snippet_boxes=snippet.boxes,
             kind=chunk.kind if chunk is not None else None,
             box=chunk.box if chunk is not None and chunk.boxes else None,
+            fused=fused,
         )
 
 
