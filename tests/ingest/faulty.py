@@ -126,6 +126,13 @@ class FaultyStart:
         raise RuntimeError("the model file is gone")
 
 
+class HangingStart:
+    """Is never built."""
+
+    def __init__(self) -> None:
+        time.sleep(3600)
+
+
 def make_page(page_no: int, text: str) -> Page:
     chunk = Chunk(1, "text", text, 0, len(text), (Box(0, 0, 1, 1),), (0,))
     return Page(page_no, str(page_no), 100.0, 200.0, 0, text, text, "text-layer", (), (), (chunk,))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tests.ingest.faulty import FaultyReader, FaultyStart
+from tests.ingest.faulty import FaultyReader, FaultyStart, HangingStart
 
 from docrag.ingest.options import IngestLimits
 from docrag.ingest.pool import WorkerPool
-from docrag.ingest.process import WorkerProcess, WorkerStartError
+from docrag.ingest.process import StepLimit, WorkerProcess, WorkerStartError
 from docrag.ingest.slot import Job
 from docrag.ingest.worker import Message, Opened, Refused, Task, TaskDone
 from docrag.types import Page, PageFailure, Reason
@@ -202,3 +203,28 @@ def test_a_worker_that_cannot_start_is_one_clear_error() -> None:
         WorkerPool(FaultyStart, n_workers=1, limits=QUICK) as pool,  # type: ignore[arg-type]
     ):
         pool.next()
+
+
+def test_closing_ends_a_worker_that_hangs_while_it_starts() -> None:
+    with WorkerPool(HangingStart, n_workers=1, limits=QUICK) as pool:  # type: ignore[arg-type]
+        (process,) = wait_for_processes(pool)
+    assert not process.is_alive()
+
+
+def test_a_worker_that_hangs_while_it_starts_is_one_clear_error() -> None:
+    process = WorkerProcess(HangingStart, QUICK)  # type: ignore[arg-type]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            process.check()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with pytest.raises(WorkerStartError, match=r"took more than 0\.5 s(?s:.)*docrag doctor"):
+            process.wait_until_ready(StepLimit(cpu_s=60.0, wall_s=0.5))
+    finally:
+        done.set()
+        watcher.join()
+    assert not process.is_alive()

@@ -30,8 +30,6 @@ from docrag.ingest.worker import (
 )
 from docrag.types import Reason
 
-START_WALL_S = 120.0
-"""Starting takes two seconds; a cold disk or a virus scanner may need many more."""
 ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -70,7 +68,10 @@ class _Step:
 
 
 class WorkerProcess:
-    """A started worker. One thread talks to it; another may call `check` and `kill`."""
+    """A started worker. One thread talks to it; another may call `check` and `kill`.
+
+    It can take tasks when `wait_until_ready` returns.
+    """
 
     def __init__(self, factory: ReaderFactory, limits: IngestLimits) -> None:
         self._limits = limits
@@ -90,12 +91,15 @@ class WorkerProcess:
         )
         self._watched = psutil.Process(self._process.pid)
         self.n_pages = 0
-        hello = Hello(
+        self._hello = Hello(
             tuple(sys.path), pickle.dumps(factory), limits.memory_mb, limits.open_cpu_s, limits.page_cpu_s
         )
+
+    def wait_until_ready(self, limit: StepLimit) -> None:
+        """Have the worker load what it needs; `WorkerStartError` when it ends instead, and it is closed."""
         try:
-            self._write(hello)
-            ready = self.receive(StepLimit(START_WALL_S, START_WALL_S))
+            self._write(self._hello)
+            ready = self.receive(limit)
         except WorkerDied as error:
             tail = self._stderr_tail()
             self.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from docrag.ingest.options import IngestLimits
 from docrag.ingest.page_images import PageImages
-from docrag.ingest.process import StepLimit, WorkerDied, WorkerProcess
+from docrag.ingest.process import StepLimit, WorkerDied, WorkerProcess, WorkerStartError
 from docrag.ingest.worker import Message, Opened, ReaderFactory, Refused, Task, TaskDone
 from docrag.types import Page, PageFailure, Reason
 
@@ -19,6 +19,8 @@ MAX_WAITING_RESULTS = 64
 """Messages between the slots and the consumer; a page takes some 100 kB."""
 RECYCLE_SHARE = 0.7
 """A worker that holds this share of its memory limit between two tasks is replaced."""
+START_LIMIT = StepLimit(cpu_s=120.0, wall_s=120.0)
+"""Starting takes two seconds; a cold disk or a virus scanner may need many more."""
 WAKE_S = 0.2
 """Waiting threads look this often whether the pool is being closed."""
 
@@ -60,12 +62,18 @@ class Fleet:
         self._processes: set[WorkerProcess] = set()
 
     def start(self) -> WorkerProcess:
-        """Start a worker."""
+        """Start a worker, and wait until it can take tasks."""
         process = WorkerProcess(self._factory, self.limits)
+        # Known before it is ready, so that one that hangs while it starts is watched and ended, too.
         with self._lock:
             self._processes.add(process)
             if self.stop.is_set():
                 process.kill()
+        try:
+            process.wait_until_ready(START_LIMIT)
+        except WorkerStartError:
+            self.end(process)
+            raise
         return process
 
     def end(self, process: WorkerProcess) -> None:
