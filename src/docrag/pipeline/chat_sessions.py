@@ -7,14 +7,16 @@ over, so a session is never lost for its last turn.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from docrag.errors import UsageError
+from docrag.runs.record import read_scope_values, scope_values
 from docrag.store.durable import storage_errors
 from docrag.types import Scope
 
@@ -49,12 +51,14 @@ class ChatSession:
     """One conversation and the file that keeps it; nothing is written before the first turn.
 
     `scope` is what the next question may see: that of the last turn when a session is taken up again.
+    `n_written` of its turns stand in the file.
     """
 
     path: Path
     started_at: str
     turns: list[ChatTurn] = field(default_factory=list[ChatTurn])
     scope: Scope = field(default_factory=Scope)
+    n_written: int = 0
 
     @property
     def session_id(self) -> str:
@@ -62,14 +66,22 @@ class ChatSession:
         return self.path.stem
 
     def add(self, turn: ChatTurn) -> None:
-        """Keep a turn, in memory and on disk."""
-        header = {"format": FORMAT, "started_at": self.started_at}
-        lines = [_turn_values(turn)] if self.path.exists() else [header, _turn_values(turn)]
+        """Keep a turn, in memory and on disk.
+
+        Raises `docrag.errors.StorageError` when it cannot be written. It is a turn all the same, and is
+        written with the next one that can be.
+        """
+        self.turns.append(turn)
         with storage_errors(self.path, "writing"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        self.turns.append(turn)
+            with self.path.open("ab+") as file:
+                file.seek(0, os.SEEK_END)
+                header: list[dict[str, Any]] = [{"format": FORMAT, "started_at": self.started_at}]
+                lines = header if not file.tell() else []
+                lines += [_turn_values(unwritten) for unwritten in self.turns[self.n_written :]]
+                text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+                file.write((b"" if _is_whole(file) else b"\n") + text.encode("utf-8", "backslashreplace"))
+            self.n_written = len(self.turns)
 
 
 def new_session(index_dir: Path, *, now_s: float | None = None) -> ChatSession:
@@ -129,37 +141,34 @@ def _read(path: Path) -> ChatSession | None:
             continue
     if session.turns:
         session.scope = session.turns[-1].scope
+    session.n_written = len(session.turns)
     return session
 
 
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether a file is empty or ends with a line break; what is written next begins a line of its own."""
+    if not file.tell():
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
 def _turn_values(turn: ChatTurn) -> dict[str, Any]:
-    scope = turn.scope
     return {
         "question": turn.question,
         "asked": turn.asked,
-        "scope": {
-            "docs": scope.docs,
-            "pages": scope.pages,
-            "metadata": dict(scope.metadata) if scope.metadata is not None else None,
-            "kinds": scope.kinds,
-        },
+        "scope": scope_values(turn.scope),
         "answer": dict(turn.answer),
     }
 
 
 def _turn_of(values: Mapping[str, Any]) -> ChatTurn:
-    scope: dict[str, Any] = values["scope"]
     answer: dict[str, Any] = values["answer"]
     if not isinstance(answer["answer"], str) or not isinstance(answer["citations"], list):
         raise TypeError("the answer is none")
     return ChatTurn(
         str(values["question"]),
         str(values["asked"]),
-        Scope(
-            docs=tuple(scope["docs"]) if scope["docs"] is not None else None,
-            pages=tuple((int(a), int(b)) for a, b in scope["pages"]) if scope["pages"] is not None else None,
-            metadata=scope["metadata"],
-            kinds=tuple(scope["kinds"]) if scope["kinds"] is not None else None,
-        ),
+        read_scope_values(values["scope"]),
         answer,
     )

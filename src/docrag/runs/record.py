@@ -65,11 +65,10 @@ def scope_values(scope: Scope) -> dict[str, Any]:
 
 
 def read_scope_values(values: Mapping[str, Any]) -> Scope:
-    """Read what `scope_values` gave."""
-    pages = values.get("pages")
-    kinds = values.get("kinds")
+    """Read what `scope_values` gave; null restricts nothing, as an absent key."""
+    docs, pages, kinds = (values.get(name) for name in ("docs", "pages", "kinds"))
     return Scope(
-        docs=tuple(values["docs"]) if "docs" in values else None,
+        docs=tuple(docs) if docs is not None else None,
         pages=tuple((first, last) for first, last in pages) if pages is not None else None,
         metadata=values.get("metadata"),
         kinds=tuple(cast("list[RegionKind]", kinds)) if kinds is not None else None,

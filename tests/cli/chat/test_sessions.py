@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docrag.cli.chat.transcript import transcript_json, transcript_markdown
-from docrag.errors import UsageError
+from docrag.errors import StorageError, UsageError
 from docrag.pipeline.chat_sessions import ChatTurn, new_session, resume_session, sessions
 from docrag.types import Scope
 
@@ -59,6 +59,36 @@ def test_a_line_cut_short_loses_that_turn_alone(tmp_path: Path, cut: int):
     session.add(turn("two"))
     session.path.write_bytes(session.path.read_bytes()[: len(whole) + cut])
     assert [t.question for t in resume_session(tmp_path, None).turns] == ["one"]
+
+
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_a_turn_added_after_a_line_that_was_cut_short_is_kept(tmp_path: Path, cut: int):
+    session = new_session(tmp_path)
+    session.add(turn("one"))
+    whole = session.path.read_bytes()
+    session.add(turn("two"))
+    session.path.write_bytes(session.path.read_bytes()[: len(whole) + cut])
+    resume_session(tmp_path, None).add(turn("three"))
+    assert [t.question for t in resume_session(tmp_path, None).turns] == ["one", "three"]
+
+
+def test_turns_that_could_not_be_written_stay_and_are_written_later(tmp_path: Path):
+    (tmp_path / "chats").write_text("a file where the folder should be")
+    session = new_session(tmp_path)
+    for question in ("one", "two"):
+        with pytest.raises(StorageError):
+            session.add(turn(question))
+    assert [t.question for t in session.turns] == ["one", "two"]
+    (tmp_path / "chats").unlink()
+    session.add(turn("three"))
+    assert [t.question for t in resume_session(tmp_path, None).turns] == ["one", "two", "three"]
+
+
+def test_a_lone_surrogate_in_a_question_is_no_reason_to_lose_the_turn(tmp_path: Path):
+    session = new_session(tmp_path)
+    session.add(turn("caf\udce9"))  # what a shell hands over that is no UTF-8
+    session.add(turn("two"))
+    assert [t.question for t in resume_session(tmp_path, None).turns] == ["caf\udce9", "two"]
 
 
 @pytest.mark.parametrize(
