@@ -97,6 +97,22 @@ def test_links_are_followed_inside_the_root_once_and_never_outside(tmp_path: Pat
 
 
 @POSIX_ONLY
+def test_links_that_lead_to_one_another_are_refused(tmp_path: Path) -> None:
+    make(tmp_path, "a.pdf")
+    (tmp_path / "self.pdf").symlink_to("self.pdf")
+    (tmp_path / "one.pdf").symlink_to("two.pdf")
+    (tmp_path / "two.pdf").symlink_to("one.pdf")
+    found = scan([tmp_path], root=tmp_path)
+    assert [file.doc for file in found.files] == ["a.pdf"]
+    assert [(entry.doc, entry.reason) for entry in found.unusable] == [
+        ("one.pdf", Reason.IO_ERROR),
+        ("self.pdf", Reason.IO_ERROR),
+        ("two.pdf", Reason.IO_ERROR),
+    ]
+    assert scan([tmp_path / "self.pdf"], root=tmp_path).files == []
+
+
+@POSIX_ONLY
 def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     make(tmp_path, "real/a.pdf")
     (tmp_path / "link").symlink_to("real")
@@ -115,6 +131,23 @@ def test_pipes_and_dead_links_are_refused_without_being_opened(tmp_path: Path) -
     ]
 
 
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads everything")
+def test_a_link_into_a_folder_without_permission_stops_nothing(tmp_path: Path) -> None:
+    make(tmp_path, "locked/sub/a.pdf", "b.pdf")
+    (tmp_path / "folder").symlink_to("locked/sub")
+    (tmp_path / "file.pdf").symlink_to("locked/sub/a.pdf")
+    (tmp_path / "locked").chmod(0)
+    try:
+        found = scan([tmp_path], root=tmp_path)
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+    assert [file.doc for file in found.files] == ["b.pdf"]
+    assert [(entry.doc, entry.reason) for entry in found.unusable] == [
+        ("file.pdf", Reason.IO_ERROR),
+        ("locked", Reason.IO_ERROR),
+    ]
+
+
 @POSIX_ONLY
 def test_odd_names_are_found_under_escaped_names(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
@@ -125,6 +158,19 @@ def test_odd_names_are_found_under_escaped_names(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted(
         ["new\\x0aline.pdf", "caf\\xe9.pdf", "a\\u202eb.pdf", "#1 100%.pdf", "x" * 251 + ".pdf"]
     )
+
+
+def test_what_is_taken_by_name_only_is_passed_over_elsewhere(tmp_path: Path) -> None:
+    make(tmp_path, "x/a.pdf", "x/scan", ".old/b.pdf")
+    root = tmp_path.resolve()
+    everything, by_name = scan([root], root=root), scan([root / "x" / "scan", root / ".old"], root=root)
+    assert [everything.passes_over(root / n) for n in ("x/a.pdf", "x/scan", ".old/b.pdf")] == [
+        False,
+        True,
+        True,
+    ]
+    assert not by_name.passes_over(root / "x" / "scan")
+    assert not by_name.passes_over(root / ".old" / "b.pdf")
 
 
 def test_a_scan_covers_what_lies_below_the_paths_asked_for(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Folder:
             self.files[left], self.files[right] = self.files[right], self.files[left]
 
     def scan(self, asked: Iterable[Path] = (ROOT,)) -> Scan:
-        found = Scan(ROOT, tuple(asked))
+        found = Scan(ROOT, frozenset(asked))
         found.files = [
             FoundFile(name, document_path(name, ROOT), 1, mtime_ns)
             for name, (_, mtime_ns) in sorted(self.files.items())
@@ -184,7 +184,7 @@ def test_only_what_was_asked_for_is_removed() -> None:
 
 def test_what_cannot_be_read_now_keeps_its_document() -> None:
     documents = [document("a.pdf", "1"), document("sub/c.pdf", "2"), document("subway.pdf", "3")]
-    found = Scan(ROOT, (ROOT,))
+    found = Scan(ROOT, frozenset({ROOT}))
     found.files = [FoundFile("a.pdf", ROOT / "a.pdf", 1, 99)]
     found.unusable = [Unusable("sub", Reason.IO_ERROR, "the folder cannot be listed")]
 
@@ -196,6 +196,15 @@ def test_what_cannot_be_read_now_keeps_its_document() -> None:
     assert [keep.document.doc for keep in plan.kept] == ["a.pdf", "sub/c.pdf"]
     assert not any(keep.is_touched for keep in plan.kept)
     assert [d.doc for d in plan.removals] == ["subway.pdf"]
+
+
+def test_when_the_folder_itself_cannot_be_listed_nothing_is_removed() -> None:
+    documents = [document("a.pdf", "1"), document("sub/c.pdf", "2")]
+    found = Scan(ROOT, frozenset({ROOT}))
+    found.unusable = [Unusable(".", Reason.IO_ERROR, "the folder cannot be listed")]
+    plan = make_plan(found, documents)
+    assert [keep.document.doc for keep in plan.kept] == ["a.pdf", "sub/c.pdf"]
+    assert plan.removals == ()
 
 
 def test_two_documents_with_the_same_bytes_become_one() -> None:

@@ -172,6 +172,24 @@ def test_indexing_one_file_leaves_the_others_alone(tmp_path: Path) -> None:
     assert [d.doc for d in writer.documents()] == ["a.pdf", "b.pdf", "c.pdf"]
 
 
+def test_what_was_indexed_by_name_stays_until_its_file_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "scan").write_text("1")
+    write(tmp_path, a="2", **{".old__b": "3"})
+    writer = MemoryWriter()
+    index(tmp_path, writer, tmp_path / "scan", tmp_path / ".old", tmp_path / "a.pdf")
+    names = [".old/b.pdf", "a.pdf", "scan"]
+    assert [d.doc for d in writer.documents()] == names
+    index(tmp_path, writer)
+    assert [d.doc for d in writer.documents()] == names
+    (tmp_path / "scan").unlink()
+    (tmp_path / ".old" / "b.pdf").unlink()
+    assert statuses(index(tmp_path, writer)) == {
+        ".old/b.pdf": "removed",
+        "a.pdf": "unchanged",
+        "scan": "removed",
+    }
+
+
 def test_a_password_reaches_the_files_that_need_it(tmp_path: Path) -> None:
     write(tmp_path, open="ok", locked="open: secret xyzzy\nok")
     writer = MemoryWriter()
@@ -227,6 +245,20 @@ def test_files_and_folders_without_permission_are_refused_and_keep_their_documen
         assert statuses(index(tmp_path, writer)) == {"a.pdf": "refused io_error", "sub": "refused io_error"}
     finally:
         (tmp_path / "sub").chmod(0o700)
+    assert [d.doc for d in writer.documents()] == ["a.pdf", "sub/b.pdf"]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_listed_keeps_its_documents(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    write(folder, a="1", sub__b="2")
+    writer = MemoryWriter()
+    index(folder, writer)
+    folder.chmod(0)
+    try:
+        assert statuses(index(folder, writer)) == {".": "refused io_error"}
+    finally:
+        folder.chmod(0o700)
     assert [d.doc for d in writer.documents()] == ["a.pdf", "sub/b.pdf"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Sequence
@@ -39,18 +40,35 @@ class Scan:
     """What lies below the paths asked for, sorted by name. `asked` are those paths, resolved."""
 
     root: Path
-    asked: tuple[Path, ...]
+    asked: frozenset[Path]
     files: list[FoundFile] = field(default_factory=list[FoundFile])
     unusable: list[Unusable] = field(default_factory=list[Unusable])
 
     def covers(self, path: Path) -> bool:
-        """Whether a file at `path` would have been found, were it there."""
-        return any(path == asked or path.is_relative_to(asked) for asked in self.asked)
+        """Whether `path` is one of the paths asked for, or lies below one."""
+        return path in self.asked or any(folder in self.asked for folder in path.parents)
+
+    def passes_over(self, path: Path) -> bool:
+        """Whether a file at `path` is not looked for below the paths asked for, but taken by name only."""
+        if path in self.asked:
+            return False
+        inside = itertools.takewhile(lambda folder: folder not in self.asked, path.parents)
+        return not is_pdf_name(path.name) or any(is_hidden(folder.name) for folder in inside)
+
+
+def is_pdf_name(name: str) -> bool:
+    """Whether a file is taken for a PDF by its name."""
+    return name.lower().endswith(SUFFIX)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a folder of this name is passed over."""
+    return name.startswith(".")
 
 
 def common_root(paths: Sequence[Path]) -> Path:
     """The folder that names are relative to: the folder asked for, or the one around everything asked for."""
-    folders = [p if p.is_dir() else p.parent for p in (Path(os.path.abspath(p)) for p in paths)]
+    folders = [p if os.path.isdir(p) else p.parent for p in (Path(os.path.abspath(p)) for p in paths)]
     if not folders:
         raise UsageError("no path to index was given; expected a folder or PDF files")
     return Path(os.path.commonpath(folders))
@@ -67,12 +85,12 @@ def scan(paths: Sequence[Path], *, root: Path) -> Scan:
     UsageError
         A path does not exist, or lies outside `root`.
     """
-    root = root.resolve()
+    root = _real(root)
     asked = tuple(_locate(path, root) for path in paths)
-    found = Scan(root, asked)
+    found = Scan(root, frozenset(asked))
     walk = _Walk(found)
     for path in asked:
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir it takes what it may not look at
             walk.folder(path)
         else:
             walk.file(path)
@@ -85,7 +103,7 @@ def scan(paths: Sequence[Path], *, root: Path) -> Scan:
 def _locate(path: Path, root: Path) -> Path:
     # The last part keeps its own name when it is a link, the folders above it are resolved like the root.
     absolute = Path(os.path.abspath(path))
-    located = root if absolute.resolve() == root else absolute.parent.resolve() / absolute.name
+    located = root if _real(absolute) == root else _real(absolute.parent) / absolute.name
     if not os.path.lexists(located):
         raise UsageError(f"{path} does not exist; expected a folder or a PDF file")
     if not located.is_relative_to(root):
@@ -93,6 +111,11 @@ def _locate(path: Path, root: Path) -> Path:
             f"{path} lies outside the indexed folder {root}; give it an index of its own (--index)"
         )
     return located
+
+
+def _real(path: Path) -> Path:
+    """`path` with every link followed; unlike `Path.resolve` it takes links that lead to one another."""
+    return Path(os.path.realpath(path))
 
 
 class _Walk:
@@ -104,32 +127,33 @@ class _Walk:
         self._links: list[Path] = []
 
     def folder(self, folder: Path) -> None:
-        real = folder.resolve()
+        real = _real(folder)
         if real in self._visited:
             return
         self._visited.add(real)
         for entry in self._entries(folder):
             path = folder / entry.name
             if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
+                if not is_hidden(entry.name):
                     self.folder(path)
-            elif entry.is_symlink() and path.is_dir():
-                if not entry.name.startswith("."):
+            elif entry.is_symlink() and os.path.isdir(path):
+                if not is_hidden(entry.name):
                     # Later, so that files are named by the folder they are in, not by a link to it.
                     self._links.append(path)
-            elif entry.name.lower().endswith(SUFFIX):
+            elif is_pdf_name(entry.name):
                 self.file(path)
 
     def linked_folders(self) -> None:
         while self._links:
             link = self._links.pop(0)
-            if link.resolve().is_relative_to(self._found.root):
+            target = _real(link)
+            if target.is_relative_to(self._found.root):
                 self.folder(link)
             else:
                 self._refuse(
                     link,
                     Reason.UNSAFE_NAME,
-                    f"the link leads outside the indexed folder, to {link.resolve()}",
+                    f"the link leads outside the indexed folder, to {target}",
                 )
 
     def file(self, path: Path) -> None:
@@ -137,7 +161,7 @@ class _Walk:
             return
         self._visited.add(path)
         try:
-            if path.is_symlink() and not path.resolve().is_relative_to(self._found.root):
+            if path.is_symlink() and not _real(path).is_relative_to(self._found.root):
                 self._refuse(path, Reason.UNSAFE_NAME, "the link leads outside the indexed folder")
                 return
             status = path.stat()

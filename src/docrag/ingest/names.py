@@ -10,6 +10,9 @@ import re
 import unicodedata
 from pathlib import Path
 
+ROOT = "."
+"""Name of the indexed folder itself."""
+
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 _SURROGATE_OFFSET = 0xDC00
 """PEP 383 holds the undecodable byte b as the lone surrogate U+DC00 + b."""
@@ -56,8 +59,8 @@ def _escape_char(char: str) -> str:
 
 
 def document_name(path: Path, root: Path) -> str:
-    """Name of a file below `root`, with forward slashes."""
-    return "/".join(escape_name(part) for part in path.relative_to(root).parts)
+    """Name of a file or folder below `root`, with forward slashes; `ROOT` for the root."""
+    return "/".join(escape_name(part) for part in path.relative_to(root).parts) or ROOT
 
 
 def document_path(doc: str, root: Path) -> Path:

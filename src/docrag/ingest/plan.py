@@ -7,12 +7,13 @@ Nothing else is remembered, so an interrupted run needs no repair: the next plan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from docrag.ingest.folder import FoundFile, Scan
-from docrag.ingest.names import document_path
+from docrag.ingest.names import ROOT, document_path
 from docrag.types import Document, Reason
 
 DOC_ID_DIGITS = 32
@@ -78,8 +79,9 @@ def make_plan(
     """Compare the files found with the committed documents.
 
     A file whose name, size and time are those of its document is not read. A document is removed only when
-    its file would have been found: it lies below the paths asked for, in a folder that can be listed. With
-    `force` every file found is read again.
+    its file would have been found: it lies below the paths asked for, in a folder that can be listed; or when
+    it was taken by name, which no search of a folder finds, and is gone. With `force` every file found is
+    read again.
     """
     known = sorted(documents, key=lambda document: document.doc)
     by_name = {document.doc: document for document in known}
@@ -138,7 +140,7 @@ def _content_ids(
 
 
 def _names(
-    document: Document, files: Iterable[FoundFile], scan: Scan, blocked: frozenset[str]
+    document: Document, files: Iterable[FoundFile], scan: Scan, blocked: Set[str]
 ) -> dict[str, FoundFile]:
     """The names that a document's content still has, with their files."""
     names = {file.doc: file for file in files}
@@ -146,10 +148,17 @@ def _names(
     for name in (document.doc, *document.aliases):
         path = document_path(name, scan.root)
         # What was not looked at is taken as it was, unless its content was found elsewhere and it is gone.
-        is_outside = not scan.covers(path) and not (is_found and not path.exists())
-        if is_outside or any(name == entry or name.startswith(f"{entry}/") for entry in blocked):
+        is_outside = not scan.covers(path) and not (is_found and not os.path.exists(path))
+        is_passed_over = scan.passes_over(path) and os.path.exists(path)
+        if is_outside or is_passed_over or _is_below(name, blocked):
             names.setdefault(name, FoundFile(name, path, document.size_bytes, document.mtime_ns))
     return names
+
+
+def _is_below(name: str, places: Set[str]) -> bool:
+    """Whether a file, a folder above it, or the root is among `places`."""
+    parts = name.split("/")
+    return ROOT in places or any("/".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def _keep(document: Document, file: FoundFile, aliases: tuple[str, ...]) -> Keep:
