@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.conftest import TALKER, settings_with
 
-from docrag import Scope
+from docrag import DocRAG, Scope
 from docrag.chat.events import AnswerEvent
 from docrag.errors import ModelError
 
@@ -37,6 +38,25 @@ def test_a_rewriting_to_nothing_leaves_the_question_as_it_was(talking):
     chat = talking.chat(rewrite=lambda history, question: "  ")
     chat.ask("one")
     assert chat.ask("two").question == "two"
+
+
+def test_what_completing_a_question_cost_and_that_it_failed_stands_in_the_answer(folder):
+    replies = ["models.default.kind=scripted", 'models.default.replies=["no JSON", "neither"]']
+    with DocRAG.open(folder, settings=settings_with(*TALKER, *replies)) as rag:
+        chat = rag.chat()
+        chat.ask("What was the revenue in 2023?")
+        failed = chat.ask("And in 2022?")
+    assert failed.question == "What was the revenue in 2022?"
+    assert [w.partition(":")[0] for w in failed.warnings] == ["the follow-up was completed by rules"]
+    replies[1] = 'models.default.replies=["{\\"question\\": \\"What about costs in 2023?\\"}"]'
+    with DocRAG.open(folder, settings=settings_with(*TALKER, *replies)) as rag:
+        chat = rag.chat()
+        first = chat.ask("What was the revenue in 2023?")
+        second = chat.ask("And costs?")
+    assert (second.question, second.warnings) == ("What about costs in 2023?", ())
+    assert first.usage.n_model_calls == 1
+    assert second.usage.n_model_calls == 2
+    assert second.usage.n_input_tokens > first.usage.n_input_tokens
 
 
 def test_the_scope_holds_until_it_is_changed(rag):

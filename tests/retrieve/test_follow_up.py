@@ -73,7 +73,8 @@ def test_without_history_every_question_stays(rewriter: FollowUpRewriter):
 
 def test_the_model_sees_the_conversation_and_its_question_is_taken():
     chat = Says('{"question": "What was the profit\\n in Kiel?"}')
-    assert prompted(chat).rewrite(HISTORY, "And the profit?") == FollowUp("What was the profit in Kiel?")
+    found = prompted(chat).rewrite(HISTORY, "And the profit?")
+    assert (found.question, found.warning, len(found.usage)) == ("What was the profit in Kiel?", "", 1)
     for said in (*HISTORY[0], *HISTORY[1], "And the profit?"):
         assert said in chat.asked[0]
 

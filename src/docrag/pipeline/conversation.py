@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from docrag.chat.events import SILENCE, Event, Listener
+from docrag.chat.model import total_usage
 from docrag.pipeline.background import events_of
+from docrag.retrieve.query import follow_up
+from docrag.retrieve.query.follow_up import FollowUp
 from docrag.types import Scope
 
 if TYPE_CHECKING:
@@ -32,16 +35,16 @@ Rewrite = Callable[[Sequence[Turn], str], str]
 class Complete(Protocol):
     """What a conversation does with a follow-up question: a `Rewrite` that a listener may call off."""
 
-    def __call__(self, turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
-        """Return a question that stands on its own."""
+    def __call__(self, turns: Sequence[Turn], question: str, *, listener: Listener) -> FollowUp:
+        """Return a question that stands on its own, and what went wrong and was paid on the way to it."""
         ...
 
 
 def completing(rewrite: Rewrite) -> Complete:
     """Make what a conversation calls of a function that knows no listener, and is waited for."""
 
-    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
-        return rewrite(turns, question)
+    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> FollowUp:
+        return FollowUp(rewrite(turns, question))
 
     return complete
 
@@ -49,13 +52,19 @@ def completing(rewrite: Rewrite) -> Complete:
 def completed_by(rewriter: Callable[[], FollowUpRewriter]) -> Complete:
     """Make what a conversation calls of a rewriter of the retrieval stage, which is made when needed."""
 
-    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> str:
-        from docrag.retrieve.query import follow_up
-
+    def complete(turns: Sequence[Turn], question: str, *, listener: Listener) -> FollowUp:
         history = [follow_up.Turn(turn.asked, turn.answer.text) for turn in turns]
-        return rewriter().rewrite(history, question, listener=listener).question
+        return rewriter().rewrite(history, question, listener=listener)
 
     return complete
+
+
+def with_follow_up(answer: ShownAnswer, completed: FollowUp) -> ShownAnswer:
+    """`answer` with what went wrong and was paid on the way to its question."""
+    return answer.with_more(
+        warnings=(completed.warning,) if completed.warning else (),
+        usage=total_usage(completed.usage) if completed.usage else None,
+    )
 
 
 class Ask(Protocol):
@@ -71,6 +80,7 @@ class Conversation:
 
     `scope` holds for every question until it is changed. A turn is added when its answer is complete: one
     that failed or was called off leaves the conversation as it was. The first question is never rewritten.
+    What completing a question cost, and that a model failed at it, stands in the answer.
     """
 
     def __init__(self, ask: Ask, *, scope: Scope, complete: Complete) -> None:
@@ -86,10 +96,11 @@ class Conversation:
 
     def ask(self, question: str, *, listener: Listener = SILENCE) -> ShownAnswer:
         """Answer the next question."""
-        asked, scope = question, self.scope
+        completed, scope = FollowUp(question), self.scope
         if self._turns:
-            asked = self._complete(self.history, question, listener=listener).strip() or question
-        answer = self._ask(asked, scope=scope, listener=listener)
+            completed = self._complete(self.history, question, listener=listener)
+        asked = completed.question.strip() or question
+        answer = with_follow_up(self._ask(asked, scope=scope, listener=listener), completed)
         self._turns.append(Turn(question, asked, scope, answer))
         return answer
 

@@ -7,14 +7,16 @@ is pickled or copied with `dataclasses.replace`; it then shows its text alone.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from docrag.answer.spent import spent
 from docrag.protocols import Corpus
 from docrag.report.explain import abstention_text
 from docrag.report.shapes import answer_values, citation_values, hit_values, search_values
 from docrag.results.files import PageFiles
 from docrag.retrieve.stage import SearchResult
-from docrag.types import Answer, Citation, Hit, Page
+from docrag.types import Answer, Citation, Hit, Page, Usage
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document as LangChainDocument
@@ -72,6 +74,15 @@ class ShownAnswer(Answer):
     def files(self) -> PageFiles | None:
         """The index's files, None for a copy that has lost them."""
         return getattr(self, "_files", None)
+
+    def with_more(self, *, warnings: Sequence[str] = (), usage: Usage | None = None) -> ShownAnswer:
+        """The answer with more warnings, and with what else it cost; the index's files stay at hand."""
+        answer = dataclasses.replace(
+            self,
+            warnings=(*self.warnings, *warnings),
+            usage=spent(self.usage, [usage]) if usage is not None else self.usage,
+        )
+        return ShownAnswer.of(answer, self.files) if self.files is not None else answer
 
     def to_json(self, *, explain: bool = False) -> dict[str, Any]:
         """The values that ``docrag ask --json`` prints, with `explain` the steps, too."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from docrag.chat.ask import as_messages, ask_for
 from docrag.chat.events import SILENCE, Listener, StepEvent
-from docrag.chat.model import Chat, Request
+from docrag.chat.model import CallUsage, Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.errors import ModelError
 
@@ -29,10 +29,11 @@ class Turn(NamedTuple):
 
 
 class FollowUp(NamedTuple):
-    """The question to search for, and what went wrong on the way to it ("" when nothing did)."""
+    """The question to search for, what went wrong on the way to it ("" when nothing did), and its cost."""
 
     question: str
     warning: str = ""
+    usage: tuple[CallUsage, ...] = ()
 
 
 class FollowUpRewriter(Protocol):
@@ -115,8 +116,8 @@ class PromptedRewriter:
         listener.on_event(StepEvent("follow-up", "reading the conversation"))
         request = Request(timeout_s=self._timeout_s, cancelled=listener.cancelled)
         try:
-            reply, _ = ask_for(self._chat, messages, Rewritten, request=request)
+            reply, usage = ask_for(self._chat, messages, Rewritten, request=request)
         except ModelError as error:
             by_rules = self._rules.rewrite(history, question)
             return FollowUp(by_rules.question, f"the follow-up was completed by rules: {error}")
-        return FollowUp(" ".join(reply.question.split()))
+        return FollowUp(" ".join(reply.question.split()), usage=usage)
