@@ -15,6 +15,7 @@ from docrag.cli.options import (
     IndexOption,
     JsonOption,
     MetaOption,
+    NoTraceOption,
     PagesOption,
     PasswordFileOption,
     PasswordOption,
@@ -47,9 +48,7 @@ def ask(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a report with page crops to this file."),
     ] = None,
-    no_trace: Annotated[
-        bool, typer.Option("--no-trace", help="Keep no trace in the index for docrag replay.")
-    ] = False,
+    no_trace: NoTraceOption = False,
     password: PasswordOption = None,
     password_file: PasswordFileOption = None,
     config: ConfigOption = None,
@@ -79,7 +78,7 @@ def ask(
         with steps_shown(output) as listener:
             answer = rag.ask(question, scope=scope, listener=listener)
         if not no_trace:
-            _keep_trace(rag, answer, scope, loaded.masked(), output)
+            try_to_keep_trace(rag, answer, scope, loaded.masked(), output)
         if html is not None:
             rag.write_report(answer, html, password=password)
             output.note(f"report written to {html}")
@@ -93,7 +92,9 @@ def ask(
     raise typer.Exit(code)
 
 
-def _keep_trace(rag: DocRAG, answer: Answer, scope: Scope, config: dict[str, Any], output: Output) -> None:
+def try_to_keep_trace(
+    rag: DocRAG, answer: Answer, scope: Scope, config: dict[str, Any], output: Output
+) -> None:
     """Keep the trace; an index that cannot be written to is asked all the same."""
     from docrag.errors import StorageError
     from docrag.runs.keep import keep_trace

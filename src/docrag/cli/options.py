@@ -58,4 +58,7 @@ PasswordFileOption = Annotated[
     Path | None,
     typer.Option("--password-file", metavar="FILE", help="File whose first line is the password."),
 ]
+NoTraceOption = Annotated[
+    bool, typer.Option("--no-trace", help="Keep no trace in the index for docrag replay.")
+]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Show how the result came about.")]

@@ -48,6 +48,31 @@ def test_a_follow_up_is_completed_from_the_question_before(talk):
     assert "3.9 million" in result.out
 
 
+def test_every_answer_of_a_conversation_can_be_asked_again(talk, docrag: CommandLine, reports: Path):
+    said = talk(REVENUE, "And in 2022?", "/why", options=("--json",))
+    last = json.loads(said.out[said.out.index("{\n") :])["turns"][1]["answer"]
+    command = re.search(r"docrag (replay \w+ --index \S+)", said.err)
+    assert command is not None
+    again = docrag(*command[1].split(), "--json").json
+    assert (again["trace_id"], again["question"]) == (last["trace_id"], "What was the revenue in 2022?")
+    assert (again["same"], again["answer"]) == (True, last["answer"])
+    assert len(list((reports / ".docrag" / "traces").glob("*.json"))) == 2
+
+
+def test_a_conversation_without_traces_keeps_none(talk, reports: Path):
+    said = talk(REVENUE, "/why", options=("--no-trace",))
+    assert "4.2 million" in said.out
+    assert "docrag replay" not in said.err
+    assert not (reports / ".docrag" / "traces").exists()
+
+
+def test_a_trace_that_cannot_be_written_is_said_and_the_conversation_goes_on(talk, reports: Path):
+    (reports / ".docrag" / "traces").write_text("in the way")
+    said = talk(REVENUE, "And in 2022?")
+    assert said.err.count("no trace is kept") == 2
+    assert "3.9 million" in said.out
+
+
 def test_an_at_sign_narrows_from_then_on_and_all_lifts_it(talk):
     result = talk(f"@notes {REVENUE}", "@all " + REVENUE)
     assert "looking at sub/notes.pdf" in result.err

@@ -16,6 +16,7 @@ from docrag.cli.options import (
     IndexOption,
     JsonOption,
     MetaOption,
+    NoTraceOption,
     PagesOption,
     PasswordFileOption,
     PasswordOption,
@@ -27,6 +28,7 @@ from docrag.cli.output import Output
 if TYPE_CHECKING:
     from docrag.pipeline.chat_sessions import ChatSession
     from docrag.pipeline.docrag import DocRAG
+    from docrag.types import Answer, Scope
 
 TYPED_FILE = "typed"
 """File of the lines typed, beside the sessions."""
@@ -59,6 +61,7 @@ def chat(
     images: Annotated[
         Images, typer.Option("--images", help="Show pages by this terminal's protocol, or only as files.")
     ] = Images.AUTO,
+    no_trace: NoTraceOption = False,
     password: PasswordOption = None,
     password_file: PasswordFileOption = None,
     config: ConfigOption = None,
@@ -69,25 +72,26 @@ def chat(
     """Talk with a folder of documents; /help lists the commands.
 
     With PATHs, these are indexed first where something changed, and only they are asked. Lines may come from
-    a pipe, too; with --json the conversation is printed at its end.
+    a pipe, too; with --json the conversation is printed at its end. Conversations stay in the index, and the
+    trace of every answer, for docrag replay.
     """
-    from docrag.cli.ask import bring_up_to_date
+    from docrag.cli.ask import bring_up_to_date, try_to_keep_trace
     from docrag.cli.chat.repl import Repl, keyboard, scope_text
     from docrag.cli.chat.terminal_images import protocol_of
     from docrag.cli.chat.transcript import transcript_values
     from docrag.cli.passwords import read_password
     from docrag.cli.scope import read_scope
-    from docrag.config import load_settings
+    from docrag.config import load
     from docrag.pipeline import DocRAG
     from docrag.pipeline.chat_sessions import FOLDER, new_session, resume_session
 
     output = Output(as_json=as_json, quiet=quiet)
     password = read_password(password, password_file)
     fixed = read_scope(doc, pages, meta)
-    settings = load_settings(config, overrides=set_ or ())
+    loaded = load(config, overrides=set_ or ())
     is_terminal = sys.stdin.isatty()
     code = 0
-    with DocRAG.open(*paths or (), index=index_dir, settings=settings) as rag:
+    with DocRAG.open(*paths or (), index=index_dir, settings=loaded.settings) as rag:
         if list_sessions:
             _print_sessions(rag, output)
             return
@@ -109,6 +113,10 @@ def chat(
 
             return [*(f"/{name}" for name in COMMANDS), *(f"@{d.doc}" for d in rag.documents())]
 
+        def keep_trace(answer: Answer, scope: Scope) -> None:
+            if not no_trace:
+                try_to_keep_trace(rag, answer, scope, loaded.masked(), output)
+
         shown = protocol_of(os.environ, is_terminal=sys.stdout.isatty())
         repl = Repl(
             rag,
@@ -116,6 +124,7 @@ def chat(
             output,
             read=keyboard(rag.index_dir / FOLDER / TYPED_FILE, words) if is_terminal else _from_pipe,
             rewriter=rag.follow_ups(),
+            keep_trace=keep_trace,
             fixed=fixed,
             new_session=lambda: new_session(rag.index_dir),
             images=shown if images is Images.AUTO else images.value,

@@ -32,7 +32,8 @@ class Repl:
     """One conversation in a terminal, or with lines from a pipe.
 
     `read` returns the next line typed; EOFError ends the conversation. Ctrl-C calls off the answer that is
-    being made, and at the prompt drops the line. `fixed` is the scope of the command line, which narrowing
+    being made, and at the prompt drops the line. `keep_trace` is given every answer and where it looked.
+    `fixed` is the scope of the command line, which narrowing
     starts from and /new goes back to.
     """
 
@@ -44,6 +45,7 @@ class Repl:
         *,
         read: Callable[[str], str],
         rewriter: FollowUpRewriter,
+        keep_trace: Callable[[Answer, Scope], None],
         fixed: Scope,
         new_session: Callable[[], ChatSession],
         images: Protocol = "none",
@@ -54,6 +56,7 @@ class Repl:
         self._output = output
         self._read = read
         self._rewriter = rewriter
+        self._keep_trace = keep_trace
         self._fixed = fixed
         self._new_session = new_session
         self._images: Protocol = images
@@ -130,6 +133,7 @@ class Repl:
                 screen.show(event)
                 if isinstance(event, AnswerEvent):
                     self._last = event.answer
+                    self._keep_trace(event.answer, scope)
                     values = answer_values(event.answer)
                     self.session.add(ChatTurn(typed.question, follow_up.question, scope, values))
         finally:
@@ -168,6 +172,7 @@ class Repl:
 
     def _why(self, _argument: str) -> None:
         from docrag.cli.search import cuts_table, first_cuts, sources_table, steps_table
+        from docrag.runs.traces import FOLDER, TraceStore
 
         turn = self._turn()
         self._output.note(f"searched for: {turn.asked}\nin {scope_text(turn.scope)}")
@@ -177,6 +182,11 @@ class Repl:
             self._output.print(cuts_table(first_cuts(result.cuts, N_EXPLAINED)))
         steps = self._last.trace if self._last is not None else result.steps
         self._output.print(steps_table(steps))
+        trace_id = str(turn.answer.get("trace_id", ""))
+        if trace_id and TraceStore(self._rag.index_dir / FOLDER).find(trace_id):
+            self._output.note(
+                f"ask again as it was asked: docrag replay {trace_id[:12]} --index {self._rag.index_dir}"
+            )
 
     def _open(self, argument: str) -> None:
         from docrag.geometry import Box
