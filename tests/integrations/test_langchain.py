@@ -185,6 +185,18 @@ def test_callbacks_hear_steps_without_an_event_loop(talking):
     assert message.usage_metadata == {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
 
 
+def test_an_answer_is_kept_for_replay_where_that_is_asked_for(rag):
+    kept = DocragAnswerer(rag=rag, keep_trace=True)
+    ids = [
+        message.response_metadata["docrag"]["trace_id"]
+        for message in (kept.invoke(QUESTION), asyncio.run(kept.ainvoke(QUESTION)))
+    ]
+    other = DocragAnswerer(rag=rag).invoke(QUESTION).response_metadata["docrag"]["trace_id"]
+    names = {path.stem for path in (rag.index_dir / "traces").glob("*.json")}
+    assert set(ids) <= names
+    assert other not in names
+
+
 def test_answers_come_in_batches(talking):
     answers = DocragAnswerer(rag=talking).batch(["a", "b", "c"])
     assert [str(message.text) for message in answers] == ["yes it is"] * 3

@@ -29,8 +29,8 @@ def replay(
 ) -> None:
     """Ask a question again with the settings and index of its trace; show step by step what differs.
 
-    Traces are those of docrag ask, kept in the index, and of docrag run, in its folder. Exits with 2 when
-    something differs. With --set, shows what another setting changes.
+    Traces are those of docrag ask, docrag chat and Python's keep_trace, kept in the index, and of docrag run,
+    in its folder. Exits with 2 when something differs. With --set, shows what another setting changes.
     """
     from docrag.config import load_recorded
     from docrag.pipeline import DocRAG

@@ -93,6 +93,11 @@ async def events_of_async(run: Run) -> AsyncGenerator[Event]:
             working.exception()  # raised above, unless nobody reads any more
 
 
+async def result_of(run: Callable[[Listener], T]) -> T:
+    """Result of a run in a thread of its own, whose events nobody hears; cancelling the task calls it off."""
+    return await in_thread(lambda cancel: run(Hearer(lambda _event: None, cancel)))
+
+
 async def in_thread(work: Callable[[threading.Event], T]) -> T:
     """Result of `work`, run in a thread of its own.
 

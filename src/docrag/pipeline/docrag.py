@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from docrag.chat.events import SILENCE, Event, Listener
 from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.pipeline import location
-from docrag.pipeline.background import Hearer, events_of, events_of_async, in_thread
+from docrag.pipeline.background import events_of, events_of_async, in_thread, result_of
 from docrag.pipeline.conversation import Conversation, Rewrite, completed_by, completing
 from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
@@ -34,11 +35,7 @@ StrPath = str | os.PathLike[str]
 EVERYTHING = Scope()
 
 
-def _ignore(_event: IndexEvent) -> None:
-    """Tell nobody."""
-
-
-def _ignore_progress(_progress: VisualProgress) -> None:
+def _ignore(_told: object) -> None:
     """Tell nobody."""
 
 
@@ -156,7 +153,7 @@ class DocRAG:
         password: str | None = None,
         retry_failed: bool = False,
         compact: bool = False,
-        on_progress: Callable[[VisualProgress], None] = _ignore_progress,
+        on_progress: Callable[[VisualProgress], None] = _ignore,
     ) -> VisualReport:
         """Give every page (and region, as configured) of the index the visual vectors it lacks.
 
@@ -291,52 +288,62 @@ class DocRAG:
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING
     ) -> ShownSearch:
         """`search` for an event loop."""
+        search = partial(self.search, query, k=k, unit=unit, scope=scope)
+        return await result_of(lambda listener: search(listener=listener))
 
-        def work(cancel: threading.Event) -> ShownSearch:
-            hearer = Hearer(lambda _event: None, cancel)
-            return self.search(query, k=k, unit=unit, scope=scope, listener=hearer)
-
-        return await in_thread(work)
-
-    def ask(self, question: str, *, scope: Scope = EVERYTHING, listener: Listener = SILENCE) -> ShownAnswer:
+    def ask(
+        self,
+        question: str,
+        *,
+        scope: Scope = EVERYTHING,
+        listener: Listener = SILENCE,
+        keep_trace: bool = False,
+    ) -> ShownAnswer:
         """Answer with verified citations, or abstain with a reason.
 
         `listener` hears steps and tokens, from this thread; when it calls the run off,
-        `docrag.errors.Cancelled` is raised.
+        `docrag.errors.Cancelled` is raised. With `keep_trace` the answer's trace stays in the index, where
+        ``docrag replay`` finds it; that it could not be written is a warning of the answer.
         """
         from docrag.results.shown import ShownAnswer
+        from docrag.runs.keep import with_trace_kept
 
         files = self._parts.files
-        answer = self._parts.answerer().answer(Query(_encodable(question), scope=scope), listener=listener)
-        return ShownAnswer.of(answer, files)
+        query = Query(_encodable(question), scope=scope)
+        answer = ShownAnswer.of(self._parts.answerer().answer(query, listener=listener), files)
+        return with_trace_kept(self, answer, scope=scope) if keep_trace else answer
 
-    def stream(self, question: str, *, scope: Scope = EVERYTHING) -> Generator[Event]:
-        """Yield steps and pieces of the answer as they come, and last the `AnswerEvent` with the answer.
+    def stream(
+        self, question: str, *, scope: Scope = EVERYTHING, keep_trace: bool = False
+    ) -> Generator[Event]:
+        """Yield steps and pieces of the answer as they come, last the `AnswerEvent`; closing calls it off."""
+        ask = partial(self.ask, question, scope=scope, keep_trace=keep_trace)
+        return events_of(lambda listener: ask(listener=listener))
 
-        Closing the generator calls the run off; no thread is left.
-        """
-        return events_of(lambda listener: self.ask(question, scope=scope, listener=listener))
-
-    def astream(self, question: str, *, scope: Scope = EVERYTHING) -> AsyncGenerator[Event]:
+    def astream(
+        self, question: str, *, scope: Scope = EVERYTHING, keep_trace: bool = False
+    ) -> AsyncGenerator[Event]:
         """`stream` for an event loop."""
-        return events_of_async(lambda listener: self.ask(question, scope=scope, listener=listener))
+        ask = partial(self.ask, question, scope=scope, keep_trace=keep_trace)
+        return events_of_async(lambda listener: ask(listener=listener))
 
-    async def aask(self, question: str, *, scope: Scope = EVERYTHING) -> ShownAnswer:
+    async def aask(
+        self, question: str, *, scope: Scope = EVERYTHING, keep_trace: bool = False
+    ) -> ShownAnswer:
         """`ask` for an event loop."""
+        ask = partial(self.ask, question, scope=scope, keep_trace=keep_trace)
+        return await result_of(lambda listener: ask(listener=listener))
 
-        def work(cancel: threading.Event) -> ShownAnswer:
-            return self.ask(question, scope=scope, listener=Hearer(lambda _event: None, cancel))
-
-        return await in_thread(work)
-
-    def chat(self, *, scope: Scope = EVERYTHING, rewrite: Rewrite | None = None) -> Conversation:
+    def chat(
+        self, *, scope: Scope = EVERYTHING, rewrite: Rewrite | None = None, keep_trace: bool = False
+    ) -> Conversation:
         """Begin a conversation.
 
         `rewrite` makes a follow-up question one that stands on its own, by default as ``chat.follow_up``
-        says.
+        says. `keep_trace` is that of `ask`, for every answer.
         """
         complete = completing(rewrite) if rewrite is not None else completed_by(self.follow_ups)
-        return Conversation(self.ask, scope=scope, complete=complete)
+        return Conversation(partial(self.ask, keep_trace=keep_trace), scope=scope, complete=complete)
 
     def follow_ups(self) -> FollowUpRewriter:
         """What completes follow-up questions, as configured."""

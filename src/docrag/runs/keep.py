@@ -6,11 +6,25 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from docrag.errors import StorageError
 from docrag.pipeline import DocRAG
+from docrag.results.shown import ShownAnswer
 from docrag.runs.record import TraceRecord, plain_answer
 from docrag.runs.state import index_state, versions
 from docrag.runs.traces import FOLDER, TraceStore
 from docrag.types import Answer, Scope
+
+
+def with_trace_kept(rag: DocRAG, answer: ShownAnswer, *, scope: Scope) -> ShownAnswer:
+    """Keep the trace of `answer` and return it; that it could not be written becomes one of its warnings.
+
+    Secrets in the settings are masked, and asked for by a replay.
+    """
+    try:
+        keep_trace(rag, answer, scope=scope, config=rag.settings.model_dump(mode="json"))
+    except StorageError as error:
+        return answer.with_more(warnings=(f"no trace is kept: {error}",))
+    return answer
 
 
 def keep_trace(rag: DocRAG, answer: Answer, *, scope: Scope, config: Mapping[str, Any]) -> None:

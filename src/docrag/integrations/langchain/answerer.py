@@ -38,12 +38,14 @@ class DocragAnswerer(RunnableSerializable[AnswererInput, AIMessage]):
 
     The message comes in one piece, since its citations are verified at the end. Steps and tokens come before
     it as custom events, which ``astream_events`` passes on. Cancelling the awaiting task calls the run off.
+    With `keep_trace`, answers can be replayed by the ``trace_id`` of the message.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     rag: DocRAG
     scope: Scope = Scope()
+    keep_trace: bool = False
 
     def invoke(
         self,
@@ -67,13 +69,15 @@ class DocragAnswerer(RunnableSerializable[AnswererInput, AIMessage]):
         self, given: AnswererInput, run_manager: CallbackManagerForChainRun, config: RunnableConfig
     ) -> AIMessage:
         question, scope = self._question(given)
-        return answer_message(self.rag.ask(question, scope=scope, listener=_Dispatcher(config)))
+        listener = _Dispatcher(config)
+        answer = self.rag.ask(question, scope=scope, listener=listener, keep_trace=self.keep_trace)
+        return answer_message(answer)
 
     async def _aanswer(
         self, given: AnswererInput, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
     ) -> AIMessage:
         question, scope = self._question(given)
-        async with aclosing(self.rag.astream(question, scope=scope)) as events:
+        async with aclosing(self.rag.astream(question, scope=scope, keep_trace=self.keep_trace)) as events:
             async for event in events:
                 if isinstance(event, AnswerEvent):
                     return answer_message(event.answer)
