@@ -164,7 +164,7 @@ def test_a_server_that_is_not_there(doctor, endpoint: Endpoint):
     assert result.code == 2
     ((name, (state, detail)),) = checks(result).items()
     assert (name, state) == ("models.default", "problem")
-    assert detail.startswith("cannot be reached: http://127.0.0.1:9/v1/models: ConnectError")
+    assert detail.startswith("cannot be reached: http://127.0.0.1:9/v1: /models: ConnectError")
     assert "--set models.default.base_url=URL" in mend_of(result, name)
 
 

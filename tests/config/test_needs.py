@@ -41,8 +41,16 @@ RERANK = "retrieval.rerank.steps=[{kind: cross-encoder, model: org/model, runtim
             'install with: pip install "docrag[visual]"',
         ),
         (
-            ["embed.kind=openai", "embed.model=m"],
+            ["embed.kind=openai", "embed.model=m", "embed.api_key_env=OPENAI_API_KEY"],
             "embed: needs a key in OPENAI_API_KEY, which is not set; export OPENAI_API_KEY=…",
+        ),
+        (
+            ["visual.encoder.kind=vllm", "visual.encoder.api_key_env=MY_KEY"],
+            "visual.encoder: needs a key in MY_KEY, which is not set; export MY_KEY=…",
+        ),
+        (
+            ["retrieval.rerank.steps=[{kind: vllm-score, api_key_env: MY_KEY}]"],
+            "retrieval.rerank.steps[0]: needs a key in MY_KEY, which is not set; export MY_KEY=…",
         ),
         (
             ["models.default.kind=openai", "models.default.model=m", "models.default.api_key_env=MY_KEY"],
@@ -60,7 +68,7 @@ def test_a_missing_extra_or_key_is_named_with_its_setting_and_what_mends_it(over
     "overrides",
     [
         [RERANK % "onnx"],
-        ["embed.kind=openai", "embed.model=m", "embed.base_url=http://127.0.0.1:8000/v1"],
+        ["embed.kind=openai", "embed.model=m"],
         ["embed.kind=openai", "embed.model=m", "embed.api_key=k"],
         ["models.default.kind=openai", "models.default.model=m"],
     ],

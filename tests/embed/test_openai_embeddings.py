@@ -46,7 +46,8 @@ def server() -> Iterator[tuple[Script, str]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            script.requests.append((self.path, dict(self.headers), body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            script.requests.append((self.path, headers, body))
             reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
             status, headers, payload = reply(body) if callable(reply) else reply
             data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -76,7 +77,11 @@ def make(server: tuple[Script, str]) -> Iterator[Callable[..., OpenAiEmbedder]]:
     def build(pauses: list[float] | None = None, **options: Any) -> OpenAiEmbedder:
         settings = {"model": "m", "base_url": server[1], "api_key": KEY, "dim": 3, **options}
         pauses = [] if pauses is None else pauses
-        made.append(OpenAiEmbedder(OpenAiEmbeddingsOptions(**settings), sleep=pauses.append))
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+
+        made.append(OpenAiEmbedder(OpenAiEmbeddingsOptions(**settings), pause=pause))
         return made[-1]
 
     yield build
@@ -91,7 +96,7 @@ def test_rows_come_in_input_order_and_have_unit_length(make: Any, server: tuple[
     )
     path, headers, body = server[0].requests[0]
     assert path == "/v1/embeddings"
-    assert headers["Authorization"] == f"Bearer {KEY}"
+    assert headers["authorization"] == f"Bearer {KEY}"
     assert body == {"model": "m", "input": [" ", "aa"], "encoding_format": "float", "dimensions": 3}
     assert len(server[0].requests) == 2
 
@@ -183,7 +188,7 @@ def test_the_key_comes_from_the_environment(
 ):
     monkeypatch.setenv("MY_KEY", "from-env")
     make(api_key=None, api_key_env="MY_KEY").embed_queries(["a"])
-    assert server[0].requests[0][1]["Authorization"] == "Bearer from-env"
+    assert server[0].requests[0][1]["authorization"] == "Bearer from-env"
 
 
 def test_a_key_with_a_line_break_is_refused_without_showing_it(make: Any):

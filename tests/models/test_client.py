@@ -16,8 +16,9 @@ from pydantic import Field
 from docrag.chat.messages import ImagePart, Message, assistant, system, user
 from docrag.chat.model import Limits, Request
 from docrag.errors import Cancelled, ContextOverflow, DocragError, ModelError, ModelUnavailable
+from docrag.http.faults import without_keys
 from docrag.models.client import ModelChat, cost_usd
-from docrag.models.faults import ImagesRefused, fault_of, http_fault, without_keys
+from docrag.models.faults import ImagesRefused, fault_of, http_fault
 from docrag.models.options import PriceOptions
 from docrag.models.scripted import ScriptedChatModel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -100,12 +101,16 @@ def client(double: Double) -> Iterator[Callable[..., VllmScorer]]:
     made: list[VllmScorer] = []
 
     def make(**more: Any) -> VllmScorer:
-        made.append(VllmScorer(double.url, max_pause_s=0, **more))
+        made.append(VllmScorer(VllmScoreOptions(base_url=double.url, **more), pause=no_pause))
         return made[-1]
 
     yield make
     for scorer in made:
         scorer.close()
+
+
+async def no_pause(_seconds: float) -> None:
+    """Do not wait."""
 
 
 Make = Callable[..., VllmScorer]
@@ -167,7 +172,8 @@ def test_an_answer_that_cannot_be_used_is_an_error(
 ):
     double.answer = lambda *_: answer
     results = client(batch_size=9).score("Where?", TEXTS, Calls())
-    assert [type(result) for result in results] == [ModelError] * 5
+    assert all(isinstance(result, ModelError) for result in results)
+    assert not any(isinstance(result, ModelUnavailable) for result in results)
     assert problem in str(results[0])
     assert "127.0.0.1" in str(results[0])
     assert len(double.requests) == 1
@@ -231,17 +237,20 @@ def test_requests_of_a_search_that_is_called_off_are_dropped(double: Double, cli
 
 def test_a_pause_between_two_tries_ends_when_the_search_is_called_off(double: Double):
     double.answer = lambda *_: (503, "busy")
-    scorer = VllmScorer(double.url, max_retries=20, timeout_s=300, max_pause_s=300)
-    asked_s: list[float] = []
+    paused = threading.Event()
 
-    def later() -> bool:
-        asked_s.extend([time.monotonic()] if double.requests else [])
-        return bool(asked_s) and time.monotonic() - asked_s[0] > 0.3
+    async def pause(_seconds: float) -> None:
+        paused.set()
+        await asyncio.sleep(300)
 
+    options = VllmScoreOptions(base_url=double.url, max_retries=20, timeout_s=300)
+    scorer = VllmScorer(options, pause=pause)
+    start_s = time.monotonic()
     try:
         with pytest.raises(Cancelled):
-            scorer.score("Where?", TEXTS[:1], Calls(later))
-        assert time.monotonic() - asked_s[0] < 20
+            scorer.score("Where?", TEXTS[:1], Calls(paused.is_set))
+        assert time.monotonic() - start_s < 20
+        assert len(double.requests) == 1
     finally:
         scorer.close()
 

@@ -44,8 +44,8 @@ def test_the_server_scores_as_the_model_in_this_process(server: VllmServer, fold
     declare_torchvision_operators()
     from docrag.retrieve.rerank.cross_encoder import CrossEncoderScorer
 
-    options = VllmScoreOptions(base_url=server.base_url, endpoint=endpoint)  # type: ignore[arg-type]
-    client = VllmScorer(options.base_url, endpoint=options.endpoint, batch_size=2)
+    options = VllmScoreOptions(base_url=server.base_url, endpoint=endpoint, batch_size=2)  # type: ignore[arg-type]
+    client = VllmScorer(options)
     calls = Calls()
     found = client.score(QUESTION, PAGES, calls)
     client.close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from docrag.http.options import EndpointOptions
 
 
 class _Options(BaseModel):
@@ -37,26 +38,17 @@ class SentenceTransformersOptions(_Options):
     download: bool = Field(default=False, description="allow fetching the model from the hub")
 
 
-class OpenAiEmbeddingsOptions(_Options):
+class OpenAiEmbeddingsOptions(EndpointOptions):
     """An OpenAI-compatible ``POST {base_url}/embeddings`` endpoint."""
 
     kind: Literal["openai"] = "openai"
     model: str = Field(min_length=1, description="the model's name, as the server has it")
-    base_url: str = Field(
-        default="https://api.openai.com/v1", description="where the endpoint is, usually with /v1 at its end"
-    )
-    api_key: SecretStr | None = Field(
-        default=None, description="the key itself; null reads it from api_key_env"
-    )
-    api_key_env: str = Field(default="OPENAI_API_KEY", description="read when `api_key` is not given")
     dim: int | None = Field(
         default=None, ge=1, description="asked for, for models that can shorten their vectors"
     )
     batch_size: int = Field(default=64, ge=1, le=2048, description="texts in one request")
     timeout_s: float = Field(
-        default=60.0,
-        gt=0,
-        description="seconds without a sign of the server after which a request is tried again",
+        default=60.0, gt=0, description="for one try of a request; then it is tried again"
     )
     max_retries: int = Field(default=4, ge=0, le=20, description="tries after the first")
     query_prompt: str = Field(default="", description='put before every query, such as "query: "')
@@ -64,12 +56,8 @@ class OpenAiEmbeddingsOptions(_Options):
 
     @field_validator("base_url")
     @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not re.match(r"https?://[^/\s]+", url):
-            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000/v1")
-        if "@" in url.split("/")[2]:
-            raise ValueError("the URL holds a user name or password; give the key as api_key or api_key_env")
-        return url.rstrip("/")
+    def _without_path(cls, url: str) -> str:
+        return url.removesuffix("/embeddings")
 
 
 class NoEncoder(_Options):

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from docrag.errors import ContextOverflow, DocragError, ModelError, ModelUnavailable
-
-RETRIED_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-
-KEPT_DETAIL_CHARS = 300
-"""Characters of a server's own words that go into a message."""
+from docrag.http.faults import RETRIED_STATUS, refusal, shortened, without_keys
 
 
 class TransientFault(ModelUnavailable):
@@ -77,19 +69,12 @@ def http_fault(
             return ImagesRefused(
                 f"{where}: refuses pictures ({said}); use a vision-language model, or set max_images: 0"
             )
-    if status in (401, 403):
-        return ModelError(
-            f"{where}: refuses the key ({said}); check api_key_env and the variable that it names"
-        )
-    if status == 404:
-        return ModelError(f"{where}: not found ({said}); check model and base_url, which usually ends in /v1")
-    if 300 <= status < 400:
-        return ModelError(f"{where}: HTTP {status}, a redirect, which is not followed; correct base_url")
     if status == 429 and _NO_CREDIT.search(detail):
         return ModelError(f"{where}: the account has no credit ({said})")
+    problem = f"{where}: {refusal(status, detail)}"
     if status in RETRIED_STATUS:
-        return TransientFault(f"{where}: {said}", retry_after_s=retry_after_s)
-    return ModelError(f"{where}: refuses the request ({said})")
+        return TransientFault(problem, retry_after_s=retry_after_s)
+    return ModelError(problem)
 
 
 def fault_of(error: Exception, *, where: str, n_images: int = 0) -> DocragError:
@@ -118,29 +103,3 @@ def fault_of(error: Exception, *, where: str, n_images: int = 0) -> DocragError:
     if _OVERFLOW.search(text):
         return ContextOverflow(f"{where}: the prompt does not fit ({text})")
     return ModelError(f"{where}: {text}")
-
-
-def shortened(detail: str) -> str:
-    """First words of what a server said, on one line."""
-    return " ".join(detail[: 4 * KEPT_DETAIL_CHARS].split())[:KEPT_DETAIL_CHARS]
-
-
-def without_keys(text: str) -> str:
-    """`text` with everything masked that looks like a key; some libraries put it into their messages."""
-    return re.sub(r"\b(sk-|pk-|AIza|Bearer )[\w*.-]{8,}", r"\1…", text)
-
-
-def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for, in seconds or as a date; None without a usable one."""
-    said = headers.get("retry-after", "").strip()
-    if not said:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(said)
-        except ValueError:
-            return None
-        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-    return max(0.0, seconds) if math.isfinite(seconds) else None

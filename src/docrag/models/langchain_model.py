@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from docrag.errors import ConfigError, MissingExtra
-from docrag.models.faults import without_keys
+from docrag.http.faults import without_keys
 from docrag.models.options import LangChainOptions
 
 

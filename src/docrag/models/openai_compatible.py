@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,9 +15,11 @@ from typing import Any, cast
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from pydantic import Field, PrivateAttr
 
-from docrag.errors import ConfigError, ModelError
+from docrag.errors import ModelError
+from docrag.http.client import headers_of, mask_of
+from docrag.http.faults import redirect_of, retry_after_s
 from docrag.models.bounded import BoundedChatModel
-from docrag.models.call import Call
+from docrag.models.call import Call, DeadlinePassed
 from docrag.models.completions import (
     DONE,
     Completion,
@@ -28,7 +29,7 @@ from docrag.models.completions import (
     load_event,
     usage_of,
 )
-from docrag.models.faults import FeatureRefused, TransientFault, http_fault, retry_after_s
+from docrag.models.faults import FeatureRefused, TransientFault, http_fault
 from docrag.models.options import OpenAiCompatibleOptions
 from docrag.models.transport import Endpoint, Head
 
@@ -66,7 +67,7 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
 
     options: OpenAiCompatibleOptions = Field(exclude=True)
     _endpoint: Endpoint = PrivateAttr()
-    _secrets: list[str] = PrivateAttr(default_factory=list[str])
+    _mask: Callable[[str], str] = PrivateAttr()
     _refused: frozenset[str] = PrivateAttr(default=frozenset())
     _suspected: frozenset[str] = PrivateAttr(default=frozenset())
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -76,14 +77,12 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
         super().model_post_init(context)
         options = self.options
         headers = headers_of(options)
-        secrets = [*headers.values(), *(value.removeprefix("Bearer ") for value in headers.values())]
-        self._secrets = [secret for secret in secrets if len(secret) > 3]
+        self._mask = mask_of(options, headers)
         self._endpoint = Endpoint(
-            f"{options.base_url}/chat/completions",
+            options,
+            "/chat/completions",
             headers={"content-type": "application/json", **headers},
             where=self._where,
-            proxy=options.proxy,
-            ca_file=options.ca_file,
         )
 
     @property
@@ -112,7 +111,7 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
         request = self._request(messages, call, stop)
         body = json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         completion, lines = Completion(), EventLines()
-        with closing(self._endpoint.post(body, call)) as parts:
+        with self._named(), closing(self._endpoint.post(body, call)) as parts:
             head = cast(Head, next(parts))
             pieces = cast(Generator[bytes], parts)
             if head.status != 200:
@@ -122,11 +121,19 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
                     if text:
                         yield AIMessageChunk(content=text)
             except TransientFault as fault:
-                raise TransientFault(f"{self._where}: {self._masked(str(fault))}") from fault
+                raise TransientFault(f"{self._where}: {self._mask(str(fault))}") from fault
         self._confirm()
         if completion.refusal:
             yield AIMessageChunk(content=completion.refusal)
         yield self._last_chunk(completion, lines, request, call)
+
+    @contextmanager
+    def _named(self) -> Generator[None]:
+        """Name the server in what is said at the deadline."""
+        try:
+            yield
+        except DeadlinePassed as error:
+            raise DeadlinePassed(f"{self.options.base_url}: {error}") from error
 
     # ── the request ──────────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +196,7 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
     def _take(self, completion: Completion, body: object) -> str:
         error = error_in(body)
         if error is not None:
-            raise http_fault(error[0], self._masked(error[1]), where=self._where)
+            raise http_fault(error[0], self._mask(error[1]), where=self._where)
         try:
             return completion.take(body)
         except ModelError as wrong:
@@ -236,7 +243,10 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
     # ── refusals ─────────────────────────────────────────────────────────────────────────────────────
 
     def _refusal(self, head: Head, pieces: Iterator[bytes], request: Mapping[str, Any]) -> ModelError:
-        detail = self._masked(error_message(_read(pieces, _ERROR_BYTES)))[:2000]
+        said = error_message(_read(pieces, _ERROR_BYTES))
+        if 300 <= head.status < 400:
+            said = redirect_of(head.headers)
+        detail = self._mask(said)[:2000]
         n_images = json.dumps(request["messages"]).count('{"type": "image_url"')
         fault = http_fault(
             head.status,
@@ -270,41 +280,6 @@ class OpenAiCompatibleChatModel(BoundedChatModel):
         with self._lock:
             self._refused |= self._suspected
             self._suspected = frozenset()
-
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
-
-
-def headers_of(options: OpenAiCompatibleOptions) -> dict[str, str]:
-    """Headers that every request carries: the configured ones, and the key, which is read now.
-
-    Raises `docrag.errors.ConfigError` when the key's variable is not set, or a value cannot be sent.
-    """
-    headers = {name: value.get_secret_value() for name, value in options.headers.items()}
-    if key := _key(options):
-        headers["authorization"] = f"Bearer {key}"
-    for name, value in headers.items():
-        if any(not (" " <= c <= "~") for c in value):
-            raise ConfigError(
-                f"models: {name} of {options.model} holds a line break or a character outside ASCII"
-            )
-    return headers
-
-
-def _key(options: OpenAiCompatibleOptions) -> str:
-    if options.api_key is not None:
-        return options.api_key.get_secret_value()
-    if options.api_key_env is None:
-        return ""
-    key = os.environ.get(options.api_key_env, "")
-    if not key:
-        raise ConfigError(
-            f"models: the key of {options.model} is read from {options.api_key_env}, which is not set;"
-            f" export {options.api_key_env}=…"
-        )
-    return key
 
 
 def _message(message: BaseMessage) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from docrag.devices import DType
+from docrag.http.options import EndpointOptions
 
 
 class _Options(BaseModel):
@@ -92,25 +93,11 @@ class ClientOptions(_Options):
     price: PriceOptions | None = Field(default=None, description="what tokens cost; null reports no cost")
 
 
-class OpenAiCompatibleOptions(ClientOptions):
-    """A ``POST {base_url}/chat/completions`` endpoint: vLLM, llama.cpp, Ollama, any vendor.
-
-    A key goes only where it is named: by `api_key_env`, the name of a variable, or by `api_key`, which may be
-    ``${VARIABLE}``. Environment variables for proxies are not read.
-    """
+class OpenAiCompatibleOptions(EndpointOptions, ClientOptions):
+    """A ``POST {base_url}/chat/completions`` endpoint: vLLM, llama.cpp, Ollama, any vendor."""
 
     kind: Literal["openai"] = "openai"
-    base_url: str = Field(
-        default="http://127.0.0.1:8000/v1", description="where the endpoint is, usually with /v1 at its end"
-    )
     model: str = Field(min_length=1, description="the model's name, as the server has it")
-    api_key_env: str | None = Field(default=None, description="variable that holds the key")
-    api_key: SecretStr | None = Field(
-        default=None, description="the key itself; api_key_env names a variable instead"
-    )
-    headers: Mapping[str, SecretStr] = Field(
-        default_factory=dict[str, SecretStr], description="sent along, such as a gateway's own key"
-    )
     temperature: float | None = Field(default=0.0, ge=0, description="None leaves it to the server")
     seed: int | None = Field(
         default=None, description="of the sampling, for servers that take one; null sends none"
@@ -119,17 +106,11 @@ class OpenAiCompatibleOptions(ClientOptions):
     extra_body: Mapping[str, Any] = Field(
         default_factory=dict[str, Any], description="more fields of the request, such as chat_template_kwargs"
     )
-    proxy: str | None = Field(default=None, description="such as http://proxy.example:3128")
-    ca_file: Path | None = Field(default=None, description="certificates to trust besides the usual ones")
 
     @field_validator("base_url")
     @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not re.fullmatch(r"https?://[^/\s?#]+[^\s?#]*", url):
-            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000/v1")
-        if "@" in url.split("/")[2]:
-            raise ValueError("the URL holds a user name or password; give the key as api_key_env")
-        return url.rstrip("/").removesuffix("/chat/completions")
+    def _without_path(cls, url: str) -> str:
+        return url.removesuffix("/chat/completions")
 
     @field_validator("extra_body")
     @classmethod
@@ -138,12 +119,6 @@ class OpenAiCompatibleOptions(ClientOptions):
         if own:
             raise ValueError(f"cannot set {', '.join(own)}, which docrag sets itself")
         return body
-
-    @model_validator(mode="after")
-    def _one_key(self) -> OpenAiCompatibleOptions:
-        if self.api_key is not None and self.api_key_env is not None:
-            raise ValueError("api_key and api_key_env are both given; keep one")
-        return self
 
 
 class TransformersChatOptions(ClientOptions):

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any, cast
-
-import httpx
-
-from docrag.errors import ModelError, ModelUnavailable
-from docrag.models.faults import http_fault, retry_after_s, without_keys
-from docrag.models.openai_compatible import headers_of
+from docrag.http.faults import RequestRefused
+from docrag.http.json_server import JsonServer
+from docrag.http.model_list import list_models
 from docrag.models.options import OpenAiCompatibleOptions
-from docrag.models.transport import trusted
 
 _HAS_NO_LIST = frozenset({404, 405, 501})
 
@@ -27,36 +20,14 @@ def served_models(options: OpenAiCompatibleOptions, *, timeout_s: float) -> tupl
     ModelError
         It refuses the key, or answers with something else than a list.
     ConfigError
-        The key's variable is not set, or a certificate cannot be read.
+        The key's variable is not set, or a proxy or certificate cannot be used.
     """
-    url = f"{options.base_url}/models"
-    headers = headers_of(options)
-    secrets = [value for value in headers.values() if len(value) > 3]
-    secrets += [value.removeprefix("Bearer ") for value in secrets]
+    server = JsonServer(options, where=options.base_url, timeout_s=timeout_s, max_retries=0)
     try:
-        response = httpx.get(
-            url,
-            headers=headers,
-            timeout=timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            proxy=options.proxy,
-            verify=trusted(options.ca_file),
-        )
-    except httpx.TransportError as error:
-        raise ModelUnavailable(f"{url}: {type(error).__name__} {error}".rstrip()) from error
-    if response.status_code in _HAS_NO_LIST:
-        return None
-    if response.status_code != 200:
-        detail = without_keys(response.text[:2000])
-        for secret in secrets:
-            detail = detail.replace(secret, "…")
-        wait_s = retry_after_s(dict(response.headers), now=datetime.now(UTC))
-        raise http_fault(response.status_code, detail, where=url, retry_after_s=wait_s)
-    try:
-        entries = cast(dict[str, Any], json.loads(response.content))["data"]
-        return tuple(str(entry["id"]) for entry in entries)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{url}: got no list of models; check base_url, which usually ends in /v1"
-        ) from error
+        return tuple(list_models(server, "/models"))
+    except RequestRefused as refused:
+        if refused.status in _HAS_NO_LIST:
+            return None
+        raise
+    finally:
+        server.close()

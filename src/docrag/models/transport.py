@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
-from docrag.errors import ConfigError, ModelError
-from docrag.http_loop import HttpLoop
+from docrag.errors import ModelError
+from docrag.http.client import make_client
+from docrag.http.faults import connection_problem, is_lasting
+from docrag.http.loop import HttpLoop
+from docrag.http.options import EndpointOptions
 from docrag.models.call import Call, Mailbox
 from docrag.models.faults import TransientFault
 
 MAX_REPLY_BYTES = 16 * 2**20
 """A longer reply is not read to its end: no model writes that much into one."""
-
-CONNECT_TIMEOUT_S = 10.0
-"""For a connection alone, so that a host that does not respond is tried again within the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +28,15 @@ class Head:
 
 
 class Endpoint:
-    """Posts to one URL. Redirects are not followed, and no proxy is taken from the environment.
-
-    `where` names the endpoint in errors.
-    """
+    """Posts to one path of a server, with `headers`; `where` names it in errors."""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        where: str,
-        proxy: str | None = None,
-        ca_file: Path | None = None,
+        self, options: EndpointOptions, path: str, *, headers: Mapping[str, str], where: str
     ) -> None:
-        self._url = url
+        self._options = options
+        self._url = options.base_url + path
         self._where = where
-        client = httpx.AsyncClient(
-            headers={"accept-encoding": "identity", **headers},
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            trust_env=False,
-            proxy=proxy,
-            verify=trusted(ca_file) if url.startswith("https:") or proxy else _NOBODY,
-        )
+        client = make_client(options, headers={"accept-encoding": "identity", **headers})
         self._http = HttpLoop(client, where=where)
 
     def post(self, body: bytes, call: Call) -> Generator[Head | bytes]:
@@ -64,7 +47,7 @@ class Endpoint:
         TransientFault
             The connection cannot be made, or breaks.
         ModelError
-            The certificate is not trusted, or the reply has no end.
+            The certificate is not trusted, a proxy lets nobody in, or the reply has no end.
         Cancelled, DeadlinePassed
             As `Call.check`.
         """
@@ -89,33 +72,13 @@ class Endpoint:
                     if n_bytes > MAX_REPLY_BYTES:
                         raise ModelError(f"{self._where}: the reply is longer than {MAX_REPLY_BYTES} bytes")
                     mailbox.put(piece)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             mailbox.finish(self._fault(error))
         except Exception as error:  # handed over to the thread that waits
             mailbox.finish(error)
         else:
             mailbox.finish()
 
-    def _fault(self, error: httpx.TransportError) -> ModelError:
-        causes = [error, error.__cause__, getattr(error.__cause__, "__cause__", None)]
-        said = f"{self._where}: {type(error).__name__} {error}".rstrip()
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-            return ModelError(f"{said}; name the certificate of the authority in ca_file")
-        if isinstance(error, httpx.ConnectError):
-            said += " (is the server running, and base_url right?)"
-        return TransientFault(said)
-
-
-_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For plain HTTP, which needs no certificates: loading them takes a tenth of a second."""
-
-
-def trusted(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the usual authorities, and those in a file."""
-    context = httpx.create_ssl_context(trust_env=False)
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"ca_file {ca_file}: cannot be read as certificates: {error}") from error
-    return context
+    def _fault(self, error: httpx.RequestError) -> ModelError:
+        said = f"{self._where}: {connection_problem(error, self._options)}"
+        return ModelError(said) if is_lasting(error) else TransientFault(said)

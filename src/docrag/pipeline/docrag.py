@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from docrag.chat.events import SILENCE, Event, Listener
 from docrag.errors import Cancelled, ConfigError, DocragError
+from docrag.http.calling_off import called_off_by
 from docrag.pipeline import location
 from docrag.pipeline.background import events_of, events_of_async, in_thread, result_of
 from docrag.pipeline.conversation import Conversation, Rewrite, completed_by, completing
@@ -207,7 +208,8 @@ class DocRAG:
                     raise Cancelled("indexing was called off; running it again continues")
                 on_event(event)
 
-            return self.index(paths, password=password, force=force, on_event=hear)
+            with called_off_by(cancel.is_set):
+                return self.index(paths, password=password, force=force, on_event=hear)
 
         return await in_thread(work)
 
@@ -270,7 +272,8 @@ class DocRAG:
 
         corpus, files = self._parts.corpus, self._parts.files
         asked = Query(_encodable(query), unit, scope)
-        result = self._parts.stage().search(asked, k=k, listener=listener)
+        with called_off_by(listener.cancelled):  # encoders ask their servers when they are made, too
+            result = self._parts.stage().search(asked, k=k, listener=listener)
         return ShownSearch.of(result, corpus, files)
 
     def explain_candidates(self, query: Query, *, k: int = 10) -> list[TraceStep]:
@@ -310,7 +313,8 @@ class DocRAG:
 
         files = self._parts.files
         query = Query(_encodable(question), scope=scope)
-        answer = ShownAnswer.of(self._parts.answerer().answer(query, listener=listener), files)
+        with called_off_by(listener.cancelled):
+            answer = ShownAnswer.of(self._parts.answerer().answer(query, listener=listener), files)
         return with_trace_kept(self, answer, scope=scope) if keep_trace else answer
 
     def stream(

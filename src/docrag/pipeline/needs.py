@@ -10,14 +10,13 @@ from typing import NamedTuple, cast
 
 from pydantic import BaseModel
 
-from docrag.embed.options import OpenAiEmbeddingsOptions, SentenceTransformersOptions
+from docrag.embed.options import SentenceTransformersOptions
 from docrag.embed.visual.options import LocalVisualOptions
 from docrag.errors import ConfigError
-from docrag.models.options import OpenAiCompatibleOptions, TransformersChatOptions
+from docrag.http.options import EndpointOptions
+from docrag.models.options import TransformersChatOptions
 from docrag.pipeline.settings import Settings
 from docrag.retrieve.rerank.options import CrossEncoderOptions, YesNoModelOptions
-
-_OPENAI = "https://api.openai.com/"
 
 
 class Need(NamedTuple):
@@ -80,10 +79,7 @@ def _of_one(options: BaseModel, name: str, environ: Mapping[str, str], have: Hav
         case SentenceTransformersOptions():
             yield from _extra(name, have, "sentence-transformers", "sentence_transformers")
             yield from _folder(name, options.model)
-        case OpenAiEmbeddingsOptions():
-            if options.api_key is None and f"{options.base_url}/".startswith(_OPENAI):
-                yield from _key(name, options.api_key_env, environ)
-        case OpenAiCompatibleOptions():
+        case EndpointOptions():
             if options.api_key_env is not None:
                 yield from _key(name, options.api_key_env, environ)
         case _:

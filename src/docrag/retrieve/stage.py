@@ -10,6 +10,7 @@ from typing import Literal
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, total_usage
 from docrag.errors import Cancelled, UsageError
+from docrag.http.calling_off import called_off_by
 from docrag.protocols import Corpus, Cutoff, Fusion, Reranker, Retriever
 from docrag.retrieve.boost import Boost, boosted, of_kinds
 from docrag.retrieve.cutoff.cut import Cut, cut_ranking
@@ -107,11 +108,16 @@ class RetrievalStage:
         """Return the best `k` units of ``query.unit`` within ``query.scope``.
 
         An empty question finds nothing. `listener` hears what models are asked for, and may call the search
-        off. Raises `docrag.errors.UsageError` when `k` is not positive or the scope names a document that is
-        not there, `docrag.errors.Cancelled` when the search is called off.
+        off, which drops its requests to servers. Raises `docrag.errors.UsageError` when `k` is not positive
+        or the scope names a document that is not there, `docrag.errors.Cancelled` when the search is called
+        off.
         """
         if k < 1:
             raise UsageError(f"k is {k}, expected 1 or more")
+        with called_off_by(listener.cancelled):
+            return self._search(query, k=k, listener=listener)
+
+    def _search(self, query: Query, *, k: int, listener: Listener) -> SearchResult:
         watch = _Watch(listener)
         documents = self._corpus.select(query.scope)  # a wrong name is an error, whatever the retrievers do
         plan = self._plans.plan_for(query, listener=listener)

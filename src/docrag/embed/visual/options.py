@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from docrag.devices import DType
+from docrag.http.options import VllmServerOptions
 
 
 class _Options(BaseModel):
@@ -51,32 +51,18 @@ class LocalVisualOptions(_Options):
     download: bool = Field(default=False, description="allow fetching the checkpoint from the hub")
 
 
-class VllmVisualOptions(_Options):
+class VllmVisualOptions(VllmServerOptions):
     """A vLLM server's ``/pooling`` endpoint with the task ``token_embed``."""
 
     kind: Literal["vllm"] = "vllm"
-    base_url: str = Field(default="http://127.0.0.1:8000", description="where the server is, without /v1")
-    model: str | None = Field(default=None, description="None takes the one model that the server has")
-    api_key: SecretStr | None = Field(default=None, description="sent as a bearer token; null sends none")
     batch_size: int = Field(default=8, ge=1, le=1024, description="requests in flight")
     timeout_s: float = Field(
-        default=120.0,
-        gt=0,
-        description="seconds without a sign of the server after which a request is tried again",
+        default=120.0, gt=0, description="for one try of a request; then it is tried again"
     )
     max_retries: int = Field(default=3, ge=0, le=20, description="tries after the first")
     image_prompt: str = Field(default="Describe the image.", description="text sent along with every image")
     query_prefix: str = Field(default="", description='put before every query, such as "Query: "')
     query_suffix: str = Field(default="", description="such as ten augmentation tokens")
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not re.match(r"https?://[^/\s]+", url):
-            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000")
-        if "@" in url.split("/")[2]:
-            raise ValueError("the URL holds a user name or password; give the key as api_key")
-        return url.rstrip("/").removesuffix("/v1")
 
 
 VisualEncoderOptions = Annotated[LocalVisualOptions | VllmVisualOptions, Field(discriminator="kind")]

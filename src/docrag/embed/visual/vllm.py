@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 
 from docrag.embed.visual.images import fit
 from docrag.embed.visual.options import VllmVisualOptions
-from docrag.errors import ModelError, ModelUnavailable
+from docrag.http.json_server import PATIENCE, JsonServer, shape_of
+from docrag.http.model_list import find_model
 from docrag.protocols import EncoderIdentity, ImageVectors, QueryVectors, RgbImage
 
-_RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-_MAX_PAUSE_S = 30.0
-_KEPT_DETAIL = 200
+_PATH = "/pooling"
+_NO_EMBEDDER = "this one does not embed: start it with --runner pooling and a late-interaction checkpoint"
 
 
 class VllmPageEmbedder:
     """Vectors from a server, scaled to unit length. Images travel as ``data:`` URLs and nothing else does.
 
     Model and dimension are asked for at the start. Redirects are not followed. The server does not say which
-    patch a vector stands for, so there are no grids. `sleep` waits between tries.
+    patch a vector stands for, so there are no grids. Requests of a search that is called off are dropped, as
+    all are on Ctrl-C. `pause` waits between tries.
 
     Raises
     ------
+    ConfigError
+        The key's variable is not set, or the proxy cannot be used.
     ModelUnavailable
         The server cannot be reached, or keeps failing after the retries.
     ModelError
         The server refuses a request, or its answer cannot be used.
     """
 
-    def __init__(self, options: VllmVisualOptions, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, options: VllmVisualOptions, *, pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
         self._options = options
-        self._sleep = sleep
-        key = options.api_key.get_secret_value() if options.api_key else ""
-        self._client = httpx.Client(
-            timeout=options.timeout_s,
-            follow_redirects=False,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+        self._server = JsonServer(
+            options,
+            where=f"vLLM server {options.base_url}",
+            timeout_s=options.timeout_s,
+            max_retries=options.max_retries,
+            patience=PATIENCE,
+            next_steps={HTTPStatus.NOT_FOUND: _NO_EMBEDDER},
+            pause=pause,
         )
-        self._pool = ThreadPoolExecutor(options.batch_size, thread_name_prefix="vllm-pooling")
         self._dim: int | None = None
         try:
-            entry = self._find_model()
+            entry = find_model(self._server, options.model, setting="visual.encoder.model")
             self._model = str(entry["id"])
-            dim = self._dim = self._embed({"input": "dimension"}).shape[1]
+            (first,) = self._embed([{"input": "dimension"}])
         except BaseException:
             self.close()
             raise
+        dim = self._dim = first.shape[1]
         prompts = "|".join((options.image_prompt, options.query_prefix, options.query_suffix))
         self.processor = f"vllm|{prompts}"
         self.identity = EncoderIdentity(
@@ -68,95 +72,53 @@ class VllmPageEmbedder:
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.shutdown()
-        self._client.close()
+        self._server.close()
 
     def embed_queries(self, texts: Sequence[str]) -> list[QueryVectors]:
         """Vectors of every query; the server does not tell their tokens, so these are numbered."""
         options = self._options
-        bodies = [{"input": f"{options.query_prefix}{text}{options.query_suffix}"} for text in texts]
-        found = self._pool.map(self._embed, bodies)
+        inputs = [{"input": f"{options.query_prefix}{text}{options.query_suffix}"} for text in texts]
+        found = self._embed(inputs)
         return [QueryVectors(v, tuple(f"token {i + 1}" for i in range(len(v)))) for v in found]
 
     def embed_images(self, images: Sequence[RgbImage]) -> list[ImageVectors]:
         """Vectors of every image."""
-        return [ImageVectors(v, None) for v in self._pool.map(self._embed, map(self._image_body, images))]
+        return [ImageVectors(v, None) for v in self._embed(map(self._image_content, images))]
 
-    def _image_body(self, image: RgbImage) -> Mapping[str, Any]:
+    def _image_content(self, image: RgbImage) -> Mapping[str, Any]:
         content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data_url(fit(image)[0])}}]
         if self._options.image_prompt:
             content.append({"type": "text", "text": self._options.image_prompt})
         return {"messages": [{"role": "user", "content": content}]}
 
-    def _find_model(self) -> Mapping[str, Any]:
-        body = self._request("GET", "/v1/models", None)
-        try:
-            entries = {str(entry["id"]): entry for entry in body["data"]}
-        except (KeyError, TypeError) as error:
-            raise self._error(f"/v1/models gave no list of models ({error!r})") from error
-        wanted = self._options.model
-        if wanted is None and len(entries) == 1:
-            return next(iter(entries.values()))
-        if wanted is None or wanted not in entries:
-            raise self._error(
-                f"the server has the models {sorted(entries)}, asked for {wanted or 'its only one'}; "
-                "set visual.encoder.model"
-            )
-        return entries[wanted]
+    def _embed(self, contents: Iterable[Mapping[str, Any]]) -> list[NDArray[np.float32]]:
+        """Vectors of every text or image; what is asked for beside it is the same for all."""
+        asked = {"model": self._model, "task": "token_embed", "encoding_format": "float"}
+        bodies = ({**asked, **content} for content in contents)
+        answers = self._server.ask_each("POST", _PATH, bodies, n_parallel=self._options.batch_size)
+        return [self._vectors(answer) for answer in answers]
 
-    def _embed(self, content: Mapping[str, Any]) -> NDArray[np.float32]:
-        body = self._request(
-            "POST",
-            "/pooling",
-            {"model": self._model, "task": "token_embed", "encoding_format": "float", **content},
-        )
+    def _vectors(self, answer: Any) -> NDArray[np.float32]:  # noqa: ANN401 (JSON)
         try:
-            (entry,) = body["data"]
+            (entry,) = answer["data"]
             vectors = np.asarray(entry["data"], np.float32)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._error(f"the answer holds no vectors of one input ({error!r})") from error
+            raise self._server.error(
+                f"{_PATH}: the answer holds no vectors of one input, but is {shape_of(answer)} ({error!r});"
+                " check the server's version: it should know the task token_embed"
+            ) from error
         if vectors.ndim == 1:
             vectors = vectors[None]
         expected = "any" if self._dim is None else self._dim
         if vectors.ndim != 2 or 0 in vectors.shape or expected not in ("any", vectors.shape[1]):
-            raise self._error(f"got vectors of shape {vectors.shape}, expected (n > 0, {expected})")
+            raise self._server.error(
+                f"{_PATH}: got vectors of shape {vectors.shape}, expected (n > 0, {expected});"
+                " check visual.encoder.model"
+            )
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or not (norms > 0).all():
-            raise self._error("a vector is zero or not finite")
+            raise self._server.error(f"{_PATH}: a vector is zero or not finite; check the server's log")
         return vectors / norms
-
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 (JSON)
-        n_tries = self._options.max_retries + 1
-        problem = ""
-        for n_try in range(1, n_tries + 1):
-            try:
-                response = self._client.request(method, self._options.base_url + path, json=body)
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                if response.is_success:
-                    try:
-                        return response.json()
-                    except ValueError as error:
-                        raise self._error(f"{path} answered with something else than JSON") from error
-                detail = " ".join(response.text.split())[:_KEPT_DETAIL]
-                problem = f"{path}: HTTP {response.status_code} {detail}"
-                if path == "/pooling" and response.status_code == HTTPStatus.NOT_FOUND:
-                    raise self._error(
-                        f"{problem}; this one does not embed: start it with --runner pooling and a "
-                        "late-interaction checkpoint"
-                    )
-                if response.status_code not in _RETRIED_STATUS:
-                    raise self._error(problem)
-            if n_try < n_tries:
-                self._sleep(min(random.uniform(0, 0.5 * 2 ** (n_try - 1)), _MAX_PAUSE_S))
-        raise ModelUnavailable(
-            f"vLLM server {self._options.base_url}: gave up after {n_tries} tries; the last one: {problem}. "
-            "Start it again and repeat the command: what is indexed stays"
-        )
-
-    def _error(self, problem: str) -> ModelError:
-        return ModelError(f"vLLM server {self._options.base_url}: {problem}")
 
 
 def data_url(image: RgbImage) -> str:

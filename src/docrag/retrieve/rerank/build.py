@@ -127,16 +127,7 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
         case VllmScoreOptions():
             from docrag.retrieve.rerank.vllm_score import VllmScorer
 
-            scorer = VllmScorer(
-                options.base_url,
-                model=options.model,
-                endpoint=options.endpoint,
-                api_key=options.api_key,
-                batch_size=options.batch_size,
-                n_parallel=options.n_parallel,
-                timeout_s=options.timeout_s,
-                max_retries=options.max_retries,
-            )
+            scorer = VllmScorer(options)
     return Judge(scorer, _views(options, parts), cache, _make_calls(options))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from docrag.devices import DType
+from docrag.http.options import VllmServerOptions
 from docrag.retrieve.cutoff.options import AdaptiveOptions, CutoffOptions
 from docrag.retrieve.rerank.passages import OVERLAP, WORDS
 from docrag.retrieve.rerank.shown import Show
@@ -107,29 +107,17 @@ class CrossEncoderOptions(_Budgeted):
         return self
 
 
-class VllmScoreOptions(_Budgeted, _Viewing):
+class VllmScoreOptions(VllmServerOptions, _Budgeted, _Viewing):
     """A reranker behind a vLLM server."""
 
     kind: Literal["vllm-score"] = "vllm-score"
-    base_url: str = Field(default="http://127.0.0.1:8000", description="where the server is, without /v1")
     endpoint: Endpoint = Field(default="score", description="path that scores: /score or /rerank")
-    model: str | None = Field(default=None, description="None takes the one model that the server has")
-    api_key: SecretStr | None = Field(default=None, description="sent as a bearer token; null sends none")
     batch_size: int = Field(default=16, ge=1, le=1024, description="texts in one request")
     n_parallel: int = Field(default=4, ge=1, le=64, description="requests in flight")
     timeout_s: float = Field(
         default=60.0, gt=0, description="seconds for each request, repeated tries included"
     )
     max_retries: int = Field(default=2, ge=0, le=20, description="tries after the first")
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        if not re.match(r"https?://[^/\s]+", url):
-            raise ValueError(f"got {url!r}, expected a URL such as http://127.0.0.1:8000")
-        if "@" in url.split("/")[2]:
-            raise ValueError("the URL holds a user name or password; give the key as api_key")
-        return url.rstrip("/").removesuffix("/v1")
 
 
 class ListwiseOptions(_Chatting):

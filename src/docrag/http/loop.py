@@ -54,7 +54,10 @@ class HttpLoop:
         When `cancelled` turns true, or Ctrl-C gets in, the request is dropped. Raises
         `docrag.errors.Cancelled`, `docrag.errors.ModelError` when this is closed, and what `send` raises.
         """
-        request = self.start(send)
+        return self.result(self.start(send), cancelled=cancelled)
+
+    def result(self, request: Future[T], *, cancelled: Callable[[], bool]) -> T:
+        """Result of what `start` began; waiting ends, and the request is dropped, as in `run`."""
         try:
             while not wait([request], timeout=POLL_S).done:
                 if cancelled():

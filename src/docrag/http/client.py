@@ -1,0 +1,158 @@
+"""The one way in which clients are made: verified, without redirects, through a named proxy or none."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
+
+import httpx
+
+from docrag.errors import ConfigError
+from docrag.http.options import ENVIRONMENT, EndpointOptions
+
+CONNECT_TIMEOUT_S = 10.0
+"""For a connection alone, so that a host that does not respond is tried again within the time of a call."""
+
+_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP, which needs no certificates: loading them takes a tenth of a second."""
+
+_LEAST_SECRET_CHARS = 4
+"""Shorter ones are no secrets, and masking them would make messages unreadable."""
+
+
+def make_client(options: EndpointOptions, *, headers: Mapping[str, str]) -> httpx.AsyncClient:
+    """Return a client for one server; nothing is sent yet.
+
+    Only connecting has a time limit: who sends a request knows how long it may take. Raises
+    `docrag.errors.ConfigError` when the proxy or the file of certificates cannot be used.
+    """
+    is_secure = options.base_url.startswith("https:")
+    from_environment = options.proxy == ENVIRONMENT
+    try:
+        return httpx.AsyncClient(
+            headers=headers,
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            trust_env=from_environment,  # proxies alone: `verify` says which certificates
+            proxy=None if from_environment else _proxy(options),
+            verify=trusted(options.ca_file) if is_secure else _NOBODY,
+        )
+    except ImportError:
+        raise ConfigError(
+            f"{options.base_url}: a SOCKS proxy needs one package more; install it with:"
+            ' pip install "httpx[socks]"'
+        ) from None
+    except (ValueError, httpx.InvalidURL):  # what they say may hold a password
+        source = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY" if from_environment else "proxy"
+        raise ConfigError(
+            f"{options.base_url}: {source} cannot be used; expected a URL such as http://proxy.example:3128"
+        ) from None
+
+
+def trusted(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the usual authorities, and those in a file."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"ca_file {ca_file}: cannot be read as certificates: {error}") from error
+    return context
+
+
+def _proxy(options: EndpointOptions) -> httpx.Proxy | None:
+    if options.proxy is None:
+        return None
+    user, _, password = (options.proxy_auth.get_secret_value() if options.proxy_auth else "").partition(":")
+    return httpx.Proxy(
+        options.proxy,
+        auth=(user, password) if user or password else None,
+        ssl_context=trusted(options.ca_file) if options.proxy.startswith("https:") else None,
+    )
+
+
+def headers_of(options: EndpointOptions) -> dict[str, str]:
+    """Headers that every request carries: the configured ones, and the key, which is read now.
+
+    Raises `docrag.errors.ConfigError` when the key's variable is not set, or a value cannot be sent.
+    """
+    headers = {name: value.get_secret_value() for name, value in options.headers.items()}
+    for name, value in headers.items():
+        if any(not (" " <= c <= "~") for c in value):
+            raise ConfigError(
+                f"{options.base_url}: the header {name} holds a line break or a character outside ASCII"
+            )
+    key = _key(options)
+    if any(not ("!" <= c <= "~") for c in key):
+        raise ConfigError(
+            f"{options.base_url}: the key holds a blank, a line break or a character outside ASCII;"
+            f" check {options.api_key_env or 'api_key'}"
+        )
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    return headers
+
+
+def _key(options: EndpointOptions) -> str:
+    if options.api_key is not None:
+        return options.api_key.get_secret_value()
+    if options.api_key_env is None:
+        return ""
+    key = os.environ.get(options.api_key_env, "")
+    if not key:
+        raise ConfigError(
+            f"{options.base_url}: the key is read from {options.api_key_env}, which is not set;"
+            f" export {options.api_key_env}=…"
+        )
+    return key
+
+
+def mask_of(options: EndpointOptions, headers: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what makes a text printable: keys, values of headers and passwords of proxies become "…"."""
+    secrets = [*headers.values(), *(value.removeprefix("Bearer ") for value in headers.values())]
+    if options.proxy_auth is not None:
+        pair = options.proxy_auth.get_secret_value()
+        secrets += [pair, pair.partition(":")[2]]
+    if options.proxy == ENVIRONMENT:
+        secrets += _passwords(getproxies())
+    wanted = sorted({secret for secret in secrets if len(secret) >= _LEAST_SECRET_CHARS}, key=len)
+
+    def mask(text: str) -> str:
+        for secret in reversed(wanted):  # the longest first: others may be parts of it
+            text = text.replace(secret, "…")
+        return text
+
+    return mask
+
+
+def _passwords(proxies: Mapping[str, str]) -> list[str]:
+    """Credentials in the URLs of proxies, as they stand there and as they are sent."""
+    found: list[str] = []
+    for url in proxies.values():
+        pair, at, _ = url.partition("://")[2].rpartition("@")
+        if at:
+            password = pair.partition(":")[2]
+            found += [pair, password, unquote(password)]
+    return found
+
+
+def way_to(options: EndpointOptions) -> str:
+    """Say through which proxy a server is asked, without its credentials; empty for none."""
+    if options.proxy is None:
+        return ""
+    if options.proxy != ENVIRONMENT:
+        return f"through the proxy {options.proxy}"
+    return "through the proxy of the environment, if it names one for this host"
+
+
+def unused_proxy(options: EndpointOptions) -> str:
+    """Name a proxy variable that might have been meant for a server on another machine; empty for none."""
+    if options.proxy is not None or urlsplit(options.base_url).hostname in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    scheme = options.base_url.partition(":")[0]
+    names = (f"{scheme}_proxy", "all_proxy")
+    return next((name for low in names for name in (low, low.upper()) if os.environ.get(name)), "")
