@@ -16,6 +16,7 @@ from docrag.geometry import Box
 from docrag.ingest.open_pdf import open_source
 from docrag.pipeline.assemble import by_words_and_by_looks
 from docrag.pipeline.pictures import FilePictures
+from docrag.retrieve.build import build_fusion
 from docrag.types import PageRef
 
 FAST = ["ingest.layout=fast", "ingest.ocr=never", "ingest.n_workers=1", "embed.kind=none"]
@@ -166,6 +167,34 @@ def test_branches_search_by_words_and_by_looks_only_where_there_are_both():
     assert split["text"].retrieval.fusion.weights == {"bm25": 0.4, "dense": 0.1}
     assert split["image"].retrieval.retrievers == ("visual",)
     assert split["image"].retrieval.fusion.weights == {"visual": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("retrievers", "fusion", "text", "image"),
+    [
+        (  # reciprocal ranks without weights count alike
+            "[bm25, dense, visual]", ["kind=reciprocal-rank"], {"bm25": 0.5, "dense": 0.5}, {"visual": 1.0},
+        ),
+        ("[bm25, visual]", ["weights={bm25: 0, visual: 1}"], {"bm25": 1.0}, {"visual": 1.0}),
+        ("[bm25, visual]", ["weights={bm25: 2, visual: 0}"], {"bm25": 2.0}, {"visual": 1.0}),
+    ],
+)  # fmt: skip
+def test_a_branch_can_be_built_though_its_retrievers_have_no_weight_beside_the_others(
+    retrievers: str, fusion: list[str], text: dict[str, float], image: dict[str, float]
+):
+    split = by_words_and_by_looks(
+        settings(
+            "visual.encoder.kind=local",
+            "visual.encoder.model=x",
+            f"retrieval.retrievers={retrievers}",
+            *(f"retrieval.fusion.{option}" for option in fusion),
+        )
+    )
+    assert split is not None
+    for name, weights in (("text", text), ("image", image)):
+        branch = split[name].retrieval
+        assert branch.fusion.weights == weights
+        build_fusion(branch.fusion, configured=branch.retrievers)
 
 
 # ── evaluation ───────────────────────────────────────────────────────────────────────────────────────

@@ -134,11 +134,15 @@ def by_words_and_by_looks(settings: Settings) -> dict[str, Settings] | None:
         return None
 
     def with_only(kept: tuple[str, ...]) -> Settings:
-        """The same with fewer retrievers, weighed in the old proportion, and nothing that needs both."""
+        """The same with fewer retrievers, weighed in the old proportion, and nothing that needs both.
+
+        Those that had no weight beside the others, or none because ranks count alike, weigh the same.
+        """
         fusion = settings.retrieval.fusion
         changes: dict[str, object] = {}
         if isinstance(fusion, WeightedSumOptions | ReciprocalRankOptions):
-            changes["weights"] = {name: w for name, w in fusion.weights.items() if name in kept}
+            weights = {name: fusion.weights.get(name, 0.0) for name in kept}
+            changes["weights"] = weights if any(weights.values()) else dict.fromkeys(kept, 1.0)
         elif isinstance(fusion, UnionOptions) and fusion.order:
             changes["order"] = tuple(name for name in fusion.order if name in kept)
         retrieval = settings.retrieval.model_copy(
