@@ -294,6 +294,15 @@ def test_retrievers_need_different_names():
         RetrievalStage(CORPUS, [FixedRetriever("a", []), FixedRetriever("a", [])], WeightedSum({"a": 1}))
 
 
+def test_a_name_that_two_retrievers_have_is_a_fault_of_the_configuration():
+    with pytest.raises(ConfigError, match="bm25 stands twice among the retrievers"):
+        build_retrieval_stage(CORPUS, None, RetrievalOptions(retrievers=("bm25", "bm25")))
+    with pytest.raises(ConfigError, match=r"dense stands twice .* custom\.retrievers otherwise"):
+        build_retrieval_stage(
+            CORPUS, LetterEmbedder(), RetrievalOptions(), more_retrievers=[FixedRetriever("dense", [])]
+        )
+
+
 @pytest.mark.parametrize(
     "fusion",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from docrag.errors import ConfigError
@@ -55,11 +56,18 @@ def build_retrieval_stage(
     Raises
     ------
     ConfigError
-        Weights are given for retrievers that are not configured, or are missing, negative or all zero;
-        "visual" is named and there is no page encoder; or a guided query has no guide.
+        Two retrievers have one name; weights are given for retrievers that are not configured, or are
+        missing, negative or all zero; "visual" is named and there is no page encoder; or a guided query has
+        no guide.
     """
+    configured = (*options.retrievers, *(retriever.name for retriever in more_retrievers))
+    if twice := [name for name, n in Counter(configured).items() if n > 1]:
+        raise ConfigError(
+            f"{', '.join(twice)} stands twice among the retrievers, which are told apart by their names: "
+            f"{', '.join(configured)}; name each once, and those of custom.retrievers otherwise"
+        )
     retrievers: list[Retriever] = []
-    for name in dict.fromkeys(options.retrievers):
+    for name in options.retrievers:
         if name == "bm25":
             retrievers.append(Bm25Retriever(corpus, with_glossary=options.glossary))
         elif name == "visual":
@@ -81,10 +89,7 @@ def build_retrieval_stage(
             "retrieval.references=filter keeps what references lift, and retrieval.reference_weight is 0; "
             "set a weight above 0"
         )
-    fusion = build_fusion(
-        options.fusion,
-        configured=(*options.retrievers, *(retriever.name for retriever in more_retrievers)),
-    )
+    fusion = build_fusion(options.fusion, configured=configured)
     boosts: list[tuple[Boost, float]] = [
         (CascadeBoost(retrievers, fusion, depth=options.depth), options.cascade_weight),
         (NeighbourBoost(corpus), options.neighbour_weight),
