@@ -447,6 +447,12 @@ def test_what_the_filter_cut_says_why():
     assert [(cut.unit.page_no, "names" in cut.reason) for cut in result.cuts] == [(1, True)]
 
 
+def test_padding_does_not_bring_back_what_the_filter_took():
+    assert found("Where is the lake on page 2?", pad_to=[3]) == [2]
+    cut = {"references": "boost", "cutoff": {"kind": "fixed", "k": 1}}
+    assert sorted(found("Where is the lake on page 2?", pad_to=[3], **cut)) == [1, 2, 3]
+
+
 def test_a_filter_without_weight_is_refused():
     with pytest.raises(ConfigError, match="reference_weight is 0"):
         found("x", reference_weight=0)

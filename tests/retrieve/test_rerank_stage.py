@@ -67,6 +67,11 @@ def test_steps_run_in_order_and_their_reports_are_in_the_result():
     assert [step.detail for step in steps] == [{"n_units": 2, "n_judged": 3}, {"n_units": 1, "n_judged": 2}]
 
 
+def test_padding_leaves_out_what_a_step_took():
+    result = stage(rerank_steps=[Last()], pad_to=[3]).search(Query("x"), k=3)
+    assert [hit.unit for hit in result.hits] == PAGES[:2]
+
+
 def test_a_search_without_rerankers_warns_of_nothing_and_costs_nothing():
     result = stage().search(Query("x"), k=3)
     assert (result.warnings, result.usage.n_model_calls) == ((), 0)

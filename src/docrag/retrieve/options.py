@@ -123,7 +123,8 @@ class RetrievalOptions(_Options):
     )
     pad_to: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(),
-        description="fill cut results up to the next of these numbers; ViDoRAG: 1, 2, 4, 6, 9, 12, 16, 20",
+        description="fill cut results up to the next of these numbers, never with what a filter took out;"
+        " ViDoRAG: 1, 2, 4, 6, 9, 12, 16, 20",
     )
     max_per_document: int | None = Field(
         default=None, ge=1, description="most units of one document, in a search over several"

@@ -60,10 +60,10 @@ class RetrievalStage:
     `depth` is how many units every retriever returns. `retriever_cutoff` cuts each of their rankings before
     fusion; `refiners` rerank what it gives, before it is boosted; `only_named` then keeps what the question
     names, where it names pages that are there; `cutoff` cuts the boosted ranking before `rerank_steps`, and
-    then `rerankers`, see it. `pad_to` fills a cut result up to the next of these numbers, `max_per_document`
-    keeps one document from filling the result of a search over several, and `page_order` decides how the best
-    `k` are shown. The stage is made once per index and used for many queries, from several threads if its
-    parts allow that.
+    then `rerankers`, see it. `pad_to` fills what cut-offs left up to the next of these numbers, but brings
+    nothing back that a filter took, `max_per_document` keeps one document from filling the result of a search
+    over several, and `page_order` decides how the best `k` are shown. The stage is made once per index and
+    used for many queries, from several threads if its parts allow that.
     """
 
     def __init__(
@@ -129,6 +129,7 @@ class RetrievalStage:
             rankings = self._rankings(query, plan.fallback, watch, k=k)
         kept: dict[str, Sequence[Scored]] = dict(rankings)
         cuts: list[Cut] = []
+        filtered: set[UnitRef] = set()
         if self._retriever_cutoff is not None:
             for name, ranking in rankings.items():
                 kept[name], cut = cut_ranking(name, ranking, self._retriever_cutoff)
@@ -147,6 +148,7 @@ class RetrievalStage:
         if self._only_named:
             fused, cut = named_only(fused)
             cuts += cut
+            filtered |= {taken.unit for taken in cut}
             watch.record("named only", n_cut=len(cut))
         if self._cutoff is not None:
             fused, cut = cut_ranking("fusion", fused, self._cutoff)
@@ -158,12 +160,13 @@ class RetrievalStage:
             reranked = step.rerank(query, fused, listener=listener)
             fused = list(reranked.ranking)
             cuts += reranked.cuts
+            filtered |= {taken.unit for taken in reranked.cuts}
             warnings += reranked.warnings
             usage += reranked.usage
             watch.record(step.name, n_units=len(fused), **reranked.detail)
         if self._pad_to:
             n_cut = len(fused)
-            fused = padded(fused, rankings, self._pad_to)
+            fused = padded(fused, rankings, self._pad_to, without=filtered)
             watch.record("padding", n_added=len(fused) - n_cut)
         if self._max_per_document is not None and len(documents) > 1:
             fused, cut = cap_per_document(fused, self._max_per_document)
