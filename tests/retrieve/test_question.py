@@ -59,7 +59,8 @@ def test_leaving_out_adds_nothing_and_never_empties(asked: str):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("17", 17), ("one", 1), ("Twenty", 20), ("first", 1), ("twelfth", 12), ("22nd", 22), ("i", 1), ("iv", 4),
+    [("17", 17), ("one", 1), ("Twenty", 20), ("first", 1), ("twelfth", 12), ("22nd", 22), ("forty", 40),
+     ("Ninety-Nine", 99), ("thirty two", 32), ("fortieth", 40), ("fifty-third", 53), ("i", 1), ("iv", 4),
      ("ix", 9), ("xiv", 14), ("XL", 40), ("xcix", 99), ("cxi", 111)],
 )  # fmt: skip
 def test_numerals(text: str, value: int):
@@ -87,6 +88,12 @@ def test_what_is_no_numeral_is_refused(text: str):
         ("page number three", {3}),
         ("on the third page", {3}),
         ("the 21st slide", {21}),
+        ("the twenty-first page", {21}),  # not the first
+        ("page twenty-one", {21}),  # not pages 20 and 1
+        ("page thirty two", {32}),
+        ("slides twenty to twenty-three", {20, 21, 22, 23}),
+        ("pages ninety-nine and forty", {99, 40}),
+        ("the fiftieth slide", {50}),
         ("from page 12 to 14", {12, 13, 14}),
         ("page 5 to 2000", {5, 2000}),
         ("the title page", {1}),

@@ -137,7 +137,8 @@ def _read_pages(listed: str, numbers: set[int], labels: set[str]) -> None:
         if re.fullmatch(_LETTERED, item, re.IGNORECASE):
             labels.add(item.lower())
             continue
-        ends = _RANGE.match(item)
+        # "twenty-one" is one number.
+        ends = None if re.fullmatch(CARDINAL, item, re.IGNORECASE) else _RANGE.match(item)
         words = [ends[1], ends[2]] if ends else [item]
         for word in words:
             if re.fullmatch(CARDINAL, word, re.IGNORECASE):
