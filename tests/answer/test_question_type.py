@@ -61,6 +61,11 @@ def test_pages_are_read_as_numbers_words_and_places():
     assert analyse("What is on pages 3 and 4?").pages == (3, 4)
     assert analyse("What is on pages 3-5?").pages == (3, 4, 5)
     assert analyse("What is on slide twelve?").pages == (12,)
+    assert analyse("What is on page twenty?").pages == (20,)
+    for beyond in ("page twenty-one", "page twenty one", "the twenty-first page", "the fifty second slide"):
+        question = analyse(f"What is on {beyond}?")
+        assert (question.pages, question.positions) == ((), ())
+    assert analyse("What is on the city's first page?").positions == (1,)
     assert analyse("What is on the last page?").positions == (-1,)
     assert analyse("What is on the second page?").positions == (2,)
 

@@ -189,8 +189,10 @@ _TO_TWENTY = """
 """
 SPELLED = {word: number for number, word in enumerate(_TO_TWENTY.split(), 1)}
 _SPELLED_NUMBER = rf"({'|'.join(SPELLED)})"
+_ALONE = r"\b(?![- ](?:one|two|three|four|five|six|seven|eight|nine)\b)"  # not "twenty-one"
 SPELLED_PAGES = re.compile(
-    rf"\b(?:page|slide)s?\s+{_SPELLED_NUMBER}\b(?:\s+and\s+{_SPELLED_NUMBER}\b)?", re.IGNORECASE
+    rf"\b(?:page|slide)s?\s+{_SPELLED_NUMBER}{_ALONE}(?:\s+and\s+{_SPELLED_NUMBER}{_ALONE})?",
+    re.IGNORECASE,
 )
 POSITIONS = {
     "cover": 1,
@@ -202,8 +204,10 @@ POSITIONS = {
     "last": -1,
     "final": -1,
 }
+_NOT_TENS = r"(?<!(?:wen|hir|for|fif|six|ven|igh|ine)ty[- ])"  # not "the twenty-first page"
 POSITION = re.compile(
-    rf"\b({'|'.join(POSITIONS)})\s+(?:cover\s+)?(?:page|slide)\b|\bon the (cover)\b", re.IGNORECASE
+    rf"{_NOT_TENS}\b({'|'.join(POSITIONS)})\s+(?:cover\s+)?(?:page|slide)\b|\bon the (cover)\b",
+    re.IGNORECASE,
 )
 QUOTED = re.compile(r"[\"“`‘]([^\"”`’]{2,}?)[\"”`’]|(?<!\w)'([^']{2,}?)'(?!\w)")
 FISCAL_YEAR = re.compile(r"\b(?:FY|CY|F)\s?'?((?:19|20)?\d\d)\b")
