@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docrag.chat.model import Chats
-from docrag.chat.prompts import Prompts
+from docrag.chat.model import Chat, Chats
+from docrag.chat.prompts import Prompt, Prompts
 from docrag.errors import ConfigError
 from docrag.retrieve.query.decompose import Decomposer
 from docrag.retrieve.query.ensemble import QueryEnsemble
@@ -24,55 +24,36 @@ def build_planners(
     `chats` makes the models; it is called only when a planner needs one.
     """
 
-    def chat_for(setting: str) -> tuple[Chats, Prompts]:
+    def asked(setting: str, prompt: str) -> tuple[Chat, Prompt]:
+        """Return the model that plans, and what it is asked with."""
         if chats is None:
             raise ConfigError(f"retrieval.query.{setting} needs a chat model; set models.default")
-        return chats(), prompts
+        return chats().of("plan"), prompts.get(prompt)
 
+    timeout_s = options.timeout_s
     planners: list[Planner] = []
-    if options.gate is not None:
-        models, texts = chat_for("gate")
-        planners.append(
-            RetrievalGate(
-                models.of("plan"),
-                texts.get("query_gate"),
-                gamma=options.gate.gamma,
-                timeout_s=options.timeout_s,
-            )
-        )
-    if options.route is not None:
-        route = options.route
+    if (gate := options.gate) is not None:
+        planners.append(RetrievalGate(*asked("gate", "query_gate"), gamma=gate.gamma, timeout_s=timeout_s))
+    if (route := options.route) is not None:
         router = RuleRouter()
         if route.router == "prompted":
-            models, texts = chat_for("route.router=prompted")
             router = PromptedRouter(
-                models.of("plan"),
-                texts.get("query_route"),
-                threshold=route.threshold,
-                timeout_s=options.timeout_s,
+                *asked("route.router=prompted", "query_route"), threshold=route.threshold, timeout_s=timeout_s
             )
         planners.append(RouterPlanner(router, keep_page=route.keep_page, may_skip=route.may_skip))
-    if options.decompose is not None:
-        models, texts = chat_for("decompose")
+    if (decompose := options.decompose) is not None:
         planners.append(
-            Decomposer(
-                models.of("plan"),
-                texts.get("query_split"),
-                max_parts=options.decompose.max_parts,
-                timeout_s=options.timeout_s,
-            )
+            Decomposer(*asked("decompose", "query_split"), max_parts=decompose.max_parts, timeout_s=timeout_s)
         )
-    if options.ensemble is not None:
-        models, texts = chat_for("ensemble")
+    if (ensemble := options.ensemble) is not None:
         planners.append(
             QueryEnsemble(
-                models.of("plan"),
-                texts.get("query_keywords"),
-                mode=options.ensemble.mode,
-                n_instructions=options.ensemble.n_instructions,
-                retrievers=options.ensemble.retrievers,
-                n_parallel=options.ensemble.n_parallel,
-                timeout_s=options.timeout_s,
+                *asked("ensemble", "query_keywords"),
+                mode=ensemble.mode,
+                n_instructions=ensemble.n_instructions,
+                retrievers=ensemble.retrievers,
+                n_parallel=ensemble.n_parallel,
+                timeout_s=timeout_s,
             )
         )
     return planners
