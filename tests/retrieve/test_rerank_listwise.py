@@ -239,6 +239,13 @@ def test_equal_windows_are_put_to_the_model_once():
     assert len(chat.requests) == 6
 
 
+def test_two_pages_have_two_orders_and_each_is_asked_for_once():
+    chat = FakeChat(order_reply)
+    result = reranker(chat, n_permutations=9).rerank(QUESTION, candidates(PAGES[:2]))
+    assert len(chat.requests) == 2
+    assert [item.unit for item in result.ranking] == [PAGES[1], PAGES[0]]
+
+
 def test_the_stride_must_fit_into_the_window():
     with pytest.raises(ValueError, match="stride is 9, expected 1 to 4"):
         reranker(FakeChat(order_reply), window=4, stride=9)

@@ -7,21 +7,19 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from docrag.chat.ask import as_messages
 from docrag.chat.events import SILENCE, Listener, StepEvent
 from docrag.chat.fence import MakeMarker, random_marker
-from docrag.chat.messages import Message, user
 from docrag.chat.model import Chat
 from docrag.chat.prompts import Prompt
-from docrag.errors import BudgetExceeded, IngestError, ModelError
+from docrag.errors import BudgetExceeded, ModelError
 from docrag.retrieve.cutoff.cut import Cut
-from docrag.retrieve.rerank.cache import Cache, cache_key
+from docrag.retrieve.rerank.cache import Cache
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.judging import MakeCalls
-from docrag.retrieve.rerank.listwise import numbered, numbered_pictures
 from docrag.retrieve.rerank.relevance_filter import unseen
 from docrag.retrieve.rerank.reranked import Reranked, describe, how_many
 from docrag.retrieve.rerank.shown import Shown, Views
+from docrag.retrieve.rerank.together import key_of, messages_of, shown_of
 from docrag.types import Fused, Query, SourceScore
 
 REASON_CHARS = 200
@@ -84,13 +82,12 @@ class ConsistencyFilter:
             return Reranked(list(candidates))
         listener.on_event(StepEvent(self.name, f"choosing among {how_many(head)}"))
         calls = self._make_calls(listener.cancelled)
-        pages: list[Shown] = []
-        warnings: list[str] = []
-        for item in head:
-            try:
-                pages.append(self._views.shown(item.unit))
-            except IngestError as error:
-                warnings.append(f"{self.name}: {describe(item.unit)} stays unseen: {error}")
+        shown, failed = shown_of(self._views, head)
+        pages = list(shown.values())
+        warnings = [
+            f"{self.name}: {describe(head[place].unit)} stays unseen: {error}"
+            for place, error in failed.items()
+        ]
         subset = self._choose(question, pages, calls) if len(pages) > 1 else None
         if not isinstance(subset, Subset):
             if subset is not None:
@@ -131,12 +128,12 @@ class ConsistencyFilter:
 
     def _choose(self, question: str, pages: Sequence[Shown], calls: Calls) -> Subset | str:
         """The model's choice, with ids that exist and each once; or what went wrong."""
-        key = cache_key(self.name, self._chat.name, self._prompt.digest, question, *(p.digest for p in pages))
+        key = key_of(self.name, self._chat, self._prompt, question, pages)
         cached = self._cache.get(key)
         if cached is not None:
             return Subset.model_validate(json.loads(cached))
         try:
-            messages = self._messages(question, pages)
+            messages = messages_of(self._prompt, pages, self._make_marker(), question=question)
             chosen = calls.ask_for(self._chat, messages, Subset, timeout_s=self._timeout_s)
         except (ModelError, BudgetExceeded) as error:
             return str(error)
@@ -146,8 +143,3 @@ class ConsistencyFilter:
         subset = Subset(keep=keep, left_out=chosen.left_out)
         self._cache.put(key, subset.model_dump_json())
         return subset
-
-    def _messages(self, question: str, pages: Sequence[Shown]) -> list[Message]:
-        texts = numbered(pages, self._make_marker())
-        messages = as_messages(self._prompt.render(question=question, pages=texts))
-        return [*messages[:-1], user(*messages[-1].parts, *numbered_pictures(pages))]

@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from docrag.chat.ask import as_messages
 from docrag.chat.events import SILENCE, Listener, StepEvent
-from docrag.chat.fence import MakeMarker, fenced, random_marker
+from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.json_reply import json_objects
-from docrag.chat.messages import ImagePart, Message, user
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
-from docrag.errors import BudgetExceeded, DocragError, IngestError, ModelFormatError, ModelUnavailable
+from docrag.errors import BudgetExceeded, DocragError, ModelFormatError, ModelUnavailable
 from docrag.retrieve.rerank.cache import Cache, cache_key
 from docrag.retrieve.rerank.calls import Calls, each
 from docrag.retrieve.rerank.judging import MakeCalls
 from docrag.retrieve.rerank.reranked import Reranked, describe, how_many, placed
 from docrag.retrieve.rerank.shown import Shown, Views
+from docrag.retrieve.rerank.together import key_of, messages_of, shown_of
 from docrag.types import Fused, Query, SourceScore
 
 _SCHEMA = {
@@ -154,13 +153,11 @@ class ListwiseReranker:
             return Reranked(list(candidates))
         listener.on_event(StepEvent(self.name, f"reranking {how_many(head)}"))
         calls = self._make_calls(listener.cancelled)
-        shown: dict[int, Shown] = {}
-        warnings: list[str] = []
-        for place, item in enumerate(head):
-            try:
-                shown[place] = self._views.shown(item.unit)
-            except IngestError as error:
-                warnings.append(f"{self.name}: {describe(item.unit)} keeps its place: {error}")
+        shown, failed = shown_of(self._views, head)
+        warnings = [
+            f"{self.name}: {describe(head[place].unit)} keeps its place: {error}"
+            for place, error in failed.items()
+        ]
         order = list(shown)  # places of the head, in the order that is being made
         ranked_from = len(order)
         for start, end in windows(len(order), size=self._window, stride=self._stride):
@@ -168,17 +165,17 @@ class ListwiseReranker:
                 continue
             pages = [shown[place] for place in order[start:end]]
             scores = [head[place].score for place in order[start:end]]
-            outcome, n_lost = self._order_window(question, pages, scores, calls)
+            outcome, lost = self._order_window(question, pages, scores, calls)
             if isinstance(outcome, BudgetExceeded):
                 warnings.append(f"{self.name}: {outcome}; the results up to {end} keep their order")
                 break
             if isinstance(outcome, DocragError):
                 warnings.append(f"{self.name}: {outcome}; the order of fusion stays")
                 return Reranked(list(candidates), warnings=tuple(warnings), usage=calls.usage)
-            if n_lost:
+            if lost:
                 warnings.append(
-                    f"{self.name}: {n_lost} of {self._n_permutations} replies for the results {start + 1} to"
-                    f" {end} failed; the others decide"
+                    f"{self.name}: {lost} replies for the results {start + 1} to {end} failed; the others"
+                    " decide"
                 )
             order[start:end] = [order[start + i] for i in outcome]
             ranked_from = start
@@ -200,21 +197,22 @@ class ListwiseReranker:
 
     def _order_window(
         self, question: str, pages: Sequence[Shown], scores: Sequence[float], calls: Calls
-    ) -> tuple[list[int] | DocragError, int]:
-        """Indices of `pages`, best first by mean place over all orders, and how many replies were lost.
+    ) -> tuple[list[int] | DocragError, str]:
+        """Indices of `pages`, best first by mean place over all orders, and what was lost: "1 of 2", or "".
 
         `scores` are what fusion gave them.
         """
         seed = cache_key(str(self._seed), question, *(page.digest for page in pages))
         tries = permutations(len(pages), self._n_permutations, seed=seed)
         presented = [[pages[i] for i in put] for put in tries]
-        keys = [self._key(question, shown) for shown in presented]
+        keys = [key_of(self.name, self._chat, self._prompt, question, shown) for shown in presented]
         orders: dict[str, list[int] | DocragError] = {}
         for key in keys:
             cached = self._cache.get(key)
             if cached is not None:
                 orders[key] = json.loads(cached)
-        asked = [i for i, key in enumerate(keys) if key not in orders]
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}  # two orders of few pages may be equal
+        asked = sorted(i for key, i in first.items() if key not in orders)
 
         def work(i: int) -> list[int]:
             return self._ask(question, presented[i], calls)
@@ -231,25 +229,18 @@ class ListwiseReranker:
             if not isinstance(order := orders[key], DocragError)
         ]
         if gone is not None or not found:
-            return (gone if gone is not None else errors[0]), len(errors)
+            return (gone if gone is not None else errors[0]), ""
         means = np.mean(found, axis=0)
-        return sorted(range(len(pages)), key=lambda i: (means[i], -scores[i], pages[i].unit)), len(errors)
-
-    def _key(self, question: str, presented: Sequence[Shown]) -> str:
-        digests = (page.digest for page in presented)
-        return cache_key(self.name, self._chat.name, self._prompt.digest, question, *digests)
+        lost = f"{len(errors)} of {len(orders)}" if errors else ""
+        return sorted(range(len(pages)), key=lambda i: (means[i], -scores[i], pages[i].unit)), lost
 
     def _ask(self, question: str, presented: Sequence[Shown], calls: Calls) -> list[int]:
         """Numbers of the pages, from 1 on, in the order that the model gives them."""
         request = Request(schema=_SCHEMA, schema_name="order")
-        messages = self._messages(question, presented)
+        n = str(len(presented))
+        messages = messages_of(self._prompt, presented, self._make_marker(), question=question, n=n)
         reply = calls.ask(self._chat, messages, request, timeout_s=self._timeout_s)
         return parse_order(reply.text, len(presented))
-
-    def _messages(self, question: str, presented: Sequence[Shown]) -> list[Message]:
-        pages = numbered(presented, self._make_marker())
-        messages = as_messages(self._prompt.render(question=question, n=str(len(presented)), pages=pages))
-        return [*messages[:-1], user(*messages[-1].parts, *numbered_pictures(presented))]
 
 
 def _put_back(order: Sequence[int], put: Sequence[int]) -> NDArray[np.float64]:
@@ -257,19 +248,3 @@ def _put_back(order: Sequence[int], put: Sequence[int]) -> NDArray[np.float64]:
     places = np.empty(len(put))
     places[list(put)] = places_of(order, len(put))
     return places
-
-
-def numbered(pages: Sequence[Shown], marker: str) -> str:
-    """Texts of pages, each fenced under its number from 1 on."""
-    return "\n\n".join(
-        fenced(page.text or "(no text)", marker, label=f"[{n}]") for n, page in enumerate(pages, 1)
-    )
-
-
-def numbered_pictures(pages: Sequence[Shown]) -> list[str | ImagePart]:
-    """Pictures of pages, each after a line with its number."""
-    parts: list[str | ImagePart] = []
-    for n, page in enumerate(pages, 1):
-        if page.picture is not None:
-            parts += [f"Picture of [{n}]:", page.picture]
-    return parts
