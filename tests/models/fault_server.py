@@ -15,12 +15,13 @@ Behaviour = Callable[["Exchange"], None]
 
 
 class Exchange:
-    """One request, and the ways to answer it."""
+    """One request, and the ways to answer it; `path` is a whole URL where a proxy is asked."""
 
     def __init__(self, handler: Any, body: bytes, stopping: threading.Event) -> None:
         self._handler = handler
         self._stopping = stopping
-        self.body: Any = json.loads(body)
+        self.path: str = handler.path
+        self.body: Any = json.loads(body) if body else None
 
     def send(self, status: int, payload: Any, **headers: str) -> None:
         """Answer with a whole body: JSON, or bytes as they are."""
@@ -127,6 +128,12 @@ class FaultServer:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 outer._answer(self, body)
 
+            def do_GET(self) -> None:
+                outer._answer(self, b"")
+
+            def do_CONNECT(self) -> None:
+                outer._answer(self, b"")
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -159,7 +166,7 @@ class FaultServer:
     @property
     def requests(self) -> Sequence[Any]:
         """Bodies of all requests so far."""
-        return [json.loads(body) for body in self.bodies]
+        return [json.loads(body) for body in self.bodies if body]
 
     def reset(self, *behaviours: Behaviour) -> None:
         """Forget what was asked, and behave like this from now on."""

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,9 @@ from tests.models.fault_server import Exchange, FaultServer, chunk, say, whole
 
 from docrag.chat.messages import ImagePart, assistant, system, user
 from docrag.chat.model import Request
-from docrag.errors import Cancelled, ConfigError, ContextOverflow, ModelError, ModelUnavailable
+from docrag.errors import Cancelled, ContextOverflow, ModelError, ModelUnavailable
 from docrag.http.faults import retry_after_s
 from docrag.models.build import build_chat
-from docrag.models.openai_compatible import OpenAiCompatibleChatModel
 from docrag.models.options import OpenAiCompatibleOptions
 
 pytestmark = pytest.mark.loopback
@@ -427,53 +425,6 @@ def test_the_key_stands_in_no_message_representation_or_log(
     assert not [text for text in shown if KEY in text]
 
 
-def test_a_key_that_is_named_but_not_set_is_an_error(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("MY_KEY", raising=False)
-    with pytest.raises(ConfigError, match="MY_KEY, which is not set"):
-        OpenAiCompatibleChatModel(options=OpenAiCompatibleOptions(model="m", api_key_env="MY_KEY"))
-
-
-def test_a_key_with_a_line_break_is_refused_without_showing_it():
-    with pytest.raises(ConfigError, match="line break") as caught:
-        OpenAiCompatibleChatModel(options=OpenAiCompatibleOptions(model="m", api_key=KEY + "\n"))
-    assert KEY not in str(caught.value)
-
-
-def test_a_key_in_the_environment_goes_nowhere_unless_it_is_named(
-    make_chat: Make, server: FaultServer, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    make_chat().complete([user("?")], Request())
-    assert KEY not in json.dumps(server.headers)
-
-
-def test_proxies_of_the_environment_are_not_used(
-    make_chat: Make, server: FaultServer, monkeypatch: pytest.MonkeyPatch
-):
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert make_chat().complete([user("?")], Request()).text == "fine"
-    assert len(server.bodies) == 1
-
-
-def test_a_proxy_is_used_where_it_is_configured(make_chat: Make, server: FaultServer):
-    chat = make_chat(base_url="http://model.invalid/v1", proxy=server.url.removesuffix("/v1"))
-    assert chat.complete([user("?")], Request()).text == "fine"
-
-
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "127.0.0.1:80", "http://user:pw@host/v1", "http://host/v1?key=x", "http://"]
-)
-def test_base_url_must_be_plain_http(url: str):
-    with pytest.raises(ValueError, match="base_url"):
-        OpenAiCompatibleOptions(model="m", base_url=url)
-
-
-@pytest.mark.parametrize("url", ["http://h/v1/", "http://h/v1/chat/completions", "http://h/v1"])
-def test_base_url_may_end_as_people_write_it(url: str):
-    assert OpenAiCompatibleOptions(model="m", base_url=url).base_url == "http://h/v1"
-
-
 def test_a_request_cannot_be_redirected_by_extra_fields():
     with pytest.raises(ValueError, match="messages"):
         OpenAiCompatibleOptions(model="m", extra_body={"messages": []})
@@ -493,16 +444,6 @@ def test_a_closed_model_says_so(make_chat: Make):
     chat.close()
     with pytest.raises(ModelError, match="was closed"):
         chat.complete([user("?")], Request())
-
-
-def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path):
-    file = tmp_path / "ca.pem"
-    for text in (None, "no certificate"):
-        if text is not None:
-            file.write_text(text)
-        options = OpenAiCompatibleOptions(model="m", base_url="https://127.0.0.1/v1", ca_file=file)
-        with pytest.raises(ConfigError, match=r"ca\.pem: cannot be read as certificates"):
-            OpenAiCompatibleChatModel(options=options)
 
 
 def test_calls_of_several_threads_do_not_mix(make_chat: Make, server: FaultServer):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from tests.retrieve.rerank_fakes import BEST_FIRST, CORPUS, PAGES, FakePictures, candidates, worth_of
 from tests.retrieve.small_corpus import unit
 
@@ -287,16 +287,6 @@ def test_without_a_server_the_fused_order_stays_until_it_is_there(double: Double
     assert "ConnectError" in result.warnings[0]
     double.start(port)
     assert [item.unit for item in step.rerank(Query("Where?"), candidates()).ranking] == BEST_FIRST
-
-
-@pytest.mark.parametrize("url", ["localhost:8000", "file:///etc", "http://me:pw@127.0.0.1:8000"])
-def test_the_address_must_be_a_plain_one(url: str):
-    with pytest.raises(ValidationError):
-        VllmScoreOptions(base_url=url)
-
-
-def test_the_address_may_end_like_openais():
-    assert VllmScoreOptions(base_url="http://127.0.0.1:8000/v1/").base_url == "http://127.0.0.1:8000"
 
 
 def test_a_region_without_text_is_a_document_too(client: Make):

@@ -58,8 +58,13 @@ def connection_problem(error: httpx.RequestError, options: EndpointOptions) -> s
 
 
 def _is_certificate(error: httpx.RequestError) -> bool:
-    causes = [error, error.__cause__, getattr(error.__cause__, "__cause__", None)]
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
+    """Whether TLS failed over a certificate; what says so lies several layers below."""
+    layers: list[BaseException] = []
+    below: BaseException | None = error
+    while below is not None and below not in layers:
+        layers.append(below)
+        below = below.__cause__ or below.__context__
+    return any(isinstance(layer, ssl.SSLCertVerificationError) for layer in layers)
 
 
 def refusal(status: int, detail: str, *, next_step: str = "") -> str:
