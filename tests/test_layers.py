@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Lowest first; a module may import its own row and every row above it, stages not even their own row.
 ROWS = (
-    ("errors", "optional", "resources", "devices", "checkpoints", "http"),
+    ("errors", "optional", "resources", "devices", "checkpoints", "http", "options"),
     ("types", "geometry"),
     ("late_interaction",),
     ("chat",),

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from docrag.answer.options import AnswerPromptOptions, CitingOptions, ContextOptions
+from docrag.options import Options
 
 ToolName = Literal["search", "read_page", "zoom", "read_table", "calculate"]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _AgentOptions(_Options):
+class _AgentOptions(Options):
     context: ContextOptions = Field(
         default=ContextOptions(), description="what the model is shown of the pages"
     )

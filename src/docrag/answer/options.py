@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from docrag.answer.plain_output import LinkPolicy
+from docrag.options import Options
 
 Modality = Literal["text", "image", "both"]
 """What a model is shown of a page: UniDoc-Bench's paradigms. Which pages, is for retrieval to say."""
@@ -14,11 +15,7 @@ Order = Literal["rank", "document"]
 Packing = Literal["separate", "collage"]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ExtractiveOptions(_Options):
+class ExtractiveOptions(Options):
     """How answers are picked from the pages, without a model.
 
     `n_pages` is how many retrieved pages are read. `threshold` is the least calibrated confidence at which an
@@ -35,7 +32,7 @@ class ExtractiveOptions(_Options):
     )
 
 
-class ContextOptions(_Options):
+class ContextOptions(Options):
     """What a model is shown of the pages that were found."""
 
     modality: Modality = Field(
@@ -67,7 +64,7 @@ class ContextOptions(_Options):
         return self
 
 
-class CitingOptions(_Options):
+class CitingOptions(Options):
     """What becomes of sentences and addresses that a model writes."""
 
     unsupported: Literal["mark", "drop"] = Field(
@@ -79,7 +76,7 @@ class CitingOptions(_Options):
     )
 
 
-class AnswerPromptOptions(_Options):
+class AnswerPromptOptions(Options):
     """What a model is asked for."""
 
     style: Literal["full", "short"] = Field(
@@ -103,7 +100,7 @@ class AnswerPromptOptions(_Options):
     )
 
 
-class _ModelOptions(_Options):
+class _ModelOptions(Options):
     n_pages: int = Field(default=5, ge=1, le=50, description="retrieved pages that are shown")
     context: ContextOptions = Field(
         default=ContextOptions(), description="what the model is shown of the pages"

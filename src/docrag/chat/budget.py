@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from docrag.chat.model import CallUsage
 from docrag.errors import BudgetExceeded
+from docrag.options import Options
 from docrag.types import Usage
 
 
-class BudgetOptions(BaseModel):
+class BudgetOptions(Options):
     """Limits of one question; None is no limit.
 
     They are checked before a call: the last call may pass a token limit by its own reply, but no further one
     is made.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_rounds: int = Field(default=4, ge=1, description="turns of an agent's loop")
     max_calls: int | None = Field(default=16, ge=1, description="calls of models, retries not counted")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from docrag.options import Options
 
 
-class ChatOptions(BaseModel):
+class ChatOptions(Options):
     """How a conversation is held."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     follow_up: Literal["auto", "rules", "prompted"] = Field(
         default="auto",

@@ -10,18 +10,17 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from docrag.errors import ConfigError
+from docrag.options import Options
 
 
-class CustomOptions(BaseModel):
+class CustomOptions(Options):
     """A part of your own: ``module:function`` is imported and called, so it runs code.
 
     The function is called with what such a part is made from, and with `options` as keyword arguments.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["custom"] = "custom"
     factory: str = Field(
@@ -34,10 +33,8 @@ class CustomOptions(BaseModel):
     )
 
 
-class CustomParts(BaseModel):
+class CustomParts(Options):
     """Retrievers and rerankers of your own, beside those of docrag."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     retrievers: tuple[CustomOptions, ...] = Field(
         default=(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from docrag.agents.options import AgentOptions
 from docrag.answer.options import ExtractiveOptions, ModelAnswerOptions
@@ -13,13 +13,14 @@ from docrag.chat.budget import BudgetOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
 from docrag.ingest.options import IngestOptions
 from docrag.models.options import RoleOptions
+from docrag.options import Options
 from docrag.pipeline.chat_options import ChatOptions
 from docrag.pipeline.custom import CustomOptions, CustomParts
 from docrag.pipeline.visual_options import VisualOptions
 from docrag.retrieve.options import RetrievalOptions
 
 
-class Settings(BaseModel):
+class Settings(Options):
     """Everything that can be configured.
 
     A `CustomOptions` names code of your own: for ``embed`` a function that returns a
@@ -27,8 +28,6 @@ class Settings(BaseModel):
     (`docrag.protocols.Corpus`) and the search (a query and ``k=`` to a result with hits; with ``listener=``
     it can be called off), and returns a `docrag.protocols.Answerer`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ingest: IngestOptions = Field(default=IngestOptions(), description="how files are read")
     embed: Annotated[TextEncoderOptions | CustomOptions, Field(discriminator="kind")] = Field(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from docrag.options import Options
 from docrag.retrieve.cutoff.options import CutoffOptions
 from docrag.retrieve.fusion.dempster_shafer import Absent, Prior, Scale
 from docrag.retrieve.fusion.guided_query import Target
@@ -14,11 +15,7 @@ from docrag.retrieve.query.options import QueryOptions
 from docrag.retrieve.rerank.options import RerankOptions
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WeightedSumOptions(_Options):
+class WeightedSumOptions(Options):
     """Weighted sum of normalised scores.
 
     The default stands on eval/retrieval_ablation.py, and on eval/fusion_ablation.py against other fusions.
@@ -40,7 +37,7 @@ class WeightedSumOptions(_Options):
     )
 
 
-class ReciprocalRankOptions(_Options):
+class ReciprocalRankOptions(Options):
     """Reciprocal rank fusion."""
 
     kind: Literal["reciprocal-rank"] = "reciprocal-rank"
@@ -53,7 +50,7 @@ class ReciprocalRankOptions(_Options):
     )
 
 
-class UnionOptions(_Options):
+class UnionOptions(Options):
     """ViDoRAG's union; use it with `retriever_cutoff`."""
 
     kind: Literal["union"] = "union"
@@ -62,7 +59,7 @@ class UnionOptions(_Options):
     )
 
 
-class DempsterShaferOptions(_Options):
+class DempsterShaferOptions(Options):
     """BayesRAG's belief functions, with its numbers."""
 
     kind: Literal["dempster-shafer"] = "dempster-shafer"
@@ -84,7 +81,7 @@ FusionOptions = Annotated[
 ]
 
 
-class GuidedQueryOptions(_Options):
+class GuidedQueryOptions(Options):
     """Guided query refinement: the other retrievers guide the visual query."""
 
     n_pool: int = Field(default=10, ge=2, description="best units of every retriever that are pooled")
@@ -96,7 +93,7 @@ class GuidedQueryOptions(_Options):
     target: Target = Field(default="fixed", description="as released, or moving, as in the paper")
 
 
-class RetrievalOptions(_Options):
+class RetrievalOptions(Options):
     """Which rankings are made, how they become one, and how much of it is kept.
 
     Cut-offs, cascade and neighbours are off by default: as eval/fusion_ablation.py measures them, none keeps

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from docrag.evaluation.answer_score import AnswerFormat
+from docrag.options import Options
 from docrag.pipeline.settings import Settings
 
 
@@ -25,13 +26,11 @@ def _as_rows(value: object) -> object:
 Listed = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])]
 
 
-class QuestionRow(BaseModel):
+class QuestionRow(Options):
     """A question, and what is known about its answer.
 
     `doc` is the document that it is about; `docs` are those that it may look into, whatever `scope` says.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     question: str = Field(min_length=1, pattern=r"\S", description="the question itself")
     id: str = Field(default="", description="its number where none is given")
@@ -59,10 +58,8 @@ Rows = Annotated[
 ]
 
 
-class RunOptions(BaseModel):
+class RunOptions(Options):
     """What is asked of which documents, and where the results go. Paths count from the run file's folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     documents: Listed = Field(default=(), description="folders and PDF files")
     index: str | None = Field(default=None, description="folder of the index; default: that of the documents")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from docrag.options import Options
 from docrag.protocols import Cutoff
 from docrag.retrieve.cutoff.adaptive import AdaptiveCutoff
 from docrag.retrieve.cutoff.fixed import FixedCutoff
@@ -15,11 +16,7 @@ from docrag.retrieve.cutoff.relative import RelativeCutoff
 from docrag.retrieve.cutoff.threshold import ThresholdCutoff
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Bounded(_Options):
+class _Bounded(Options):
     min_kept: int = Field(default=1, ge=1, description="units that always stay")
     max_kept: int = Field(default=10, ge=1, description="units that may stay")
 
@@ -30,7 +27,7 @@ class _Bounded(_Options):
         return self
 
 
-class FixedOptions(_Options):
+class FixedOptions(Options):
     """The first k."""
 
     kind: Literal["fixed"] = "fixed"
@@ -41,7 +38,7 @@ class FixedOptions(_Options):
         return FixedCutoff(self.k)
 
 
-class ThresholdOptions(_Options):
+class ThresholdOptions(Options):
     """What scores enough; 0 units may stay."""
 
     kind: Literal["threshold"] = "threshold"
@@ -55,7 +52,7 @@ class ThresholdOptions(_Options):
         return ThresholdCutoff(self.min_score, min_kept=self.min_kept)
 
 
-class AdaptiveOptions(_Options):
+class AdaptiveOptions(_Bounded):
     """Up to `max_kept` that score enough; 0 units may stay."""
 
     kind: Literal["adaptive"] = "adaptive"
@@ -66,12 +63,6 @@ class AdaptiveOptions(_Options):
     )
     min_kept: int = Field(default=0, ge=0, description="units that stay whatever they score")
     max_kept: int = Field(default=5, ge=1, description="units that may stay")
-
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        if self.min_kept > self.max_kept:
-            raise ValueError(f"min_kept is {self.min_kept}, expected at most max_kept, {self.max_kept}")
-        return self
 
     def build(self) -> Cutoff:
         """Make the cut-off."""

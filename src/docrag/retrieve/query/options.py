@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from docrag.options import Options
 from docrag.retrieve.query.ensemble import INSTRUCTIONS, Mode
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class GateOptions(_Options):
+class GateOptions(Options):
     """MMKB-RAG's gate: a chat model judges whether documents are needed; needs a model for `plan`."""
 
     gamma: float = Field(default=0.5, ge=0, le=1, description="retrieve above this probability")
 
 
-class RouteOptions(_Options):
+class RouteOptions(Options):
     """UniversalRAG's routing over paragraphs, tables, figures, pages and documents."""
 
     router: Literal["rules", "prompted"] = Field(
@@ -30,13 +27,13 @@ class RouteOptions(_Options):
     may_skip: bool = Field(default=False, description='let the route "none" end retrieval')
 
 
-class DecomposeOptions(_Options):
+class DecomposeOptions(Options):
     """Sub-questions whose rankings are merged; needs a model for `plan`."""
 
     max_parts: int = Field(default=3, ge=1, le=10, description="sub-questions at most")
 
 
-class EnsembleOptions(_Options):
+class EnsembleOptions(Options):
     """GenQREnsemble: keywords from several instructions; needs a model for `plan`."""
 
     mode: Mode = Field(default="concatenate", description='"fuse" merges one ranking per list of keywords')
@@ -52,7 +49,7 @@ class EnsembleOptions(_Options):
     n_parallel: int = Field(default=4, ge=1, description="calls at a time")
 
 
-class QueryOptions(_Options):
+class QueryOptions(Options):
     """What happens to a question before it is searched for, in this order; nothing by default."""
 
     gate: GateOptions | None = Field(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from docrag.devices import DType
 from docrag.http.options import VllmServerOptions
+from docrag.options import Options
 from docrag.retrieve.cutoff.options import AdaptiveOptions, CutoffOptions
 from docrag.retrieve.rerank.passages import OVERLAP, WORDS
 from docrag.retrieve.rerank.shown import Show
@@ -17,11 +18,7 @@ from docrag.retrieve.rerank.yes_no_model import INSTRUCTION
 Endpoint = Literal["score", "rerank"]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Budgeted(_Options):
+class _Budgeted(Options):
     n_head: int = Field(default=20, ge=1, description="results that are judged, from the best on")
     max_calls: int | None = Field(
         default=None, ge=1, description="calls of the model, or batches, per search"
@@ -29,7 +26,7 @@ class _Budgeted(_Options):
     max_seconds: float | None = Field(default=60.0, gt=0, description="time for the judging of one search")
 
 
-class _Viewing(_Options):
+class _Viewing(Options):
     show: Show = Field(default="text", description="what is judged: text, image, or both")
     dpi: float = Field(default=100.0, ge=20, le=400, description="of the pictures")
     max_chars: int = Field(default=6_000, ge=1, description="characters of a page's text")
@@ -152,7 +149,7 @@ JudgeOptions = Annotated[
 ]
 
 
-class RelevanceFilterOptions(_Options):
+class RelevanceFilterOptions(Options):
     """Any judge, and a cut where it finds results not relevant enough (MMKB-RAG's P(rel))."""
 
     kind: Literal["relevance-filter"] = "relevance-filter"
@@ -175,7 +172,7 @@ StepOptions = Annotated[
 ]
 
 
-class RerankOptions(_Options):
+class RerankOptions(Options):
     """Rerankers and filters, each working on what the one before it gives; none by default."""
 
     steps: tuple[StepOptions, ...] = Field(default=(), description="such as [{kind: pointwise}]")
