@@ -89,3 +89,38 @@ def test_closing_a_conversation_does_not_wait_for_its_follow_up(folder):
             events.close()
             assert time.monotonic() - start_s < DEADLINE_S
             assert len(chat.history) == 1
+
+
+# ── encoders behind servers ──────────────────────────────────────────────────────────────────────────────
+
+
+def with_encoder(url, **options):
+    encoder = {"kind": "openai", "base_url": url, "model": "tiny", "timeout_s": 300, **options}
+    return settings_with(f"embed={json.dumps(encoder)}")
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("verb", ["aask", "asearch", "aindex"])
+def test_cancelling_the_task_drops_the_requests_of_its_encoder(folder, tmp_path, verb):
+    """The first two hang when the encoder is made, indexing when it embeds the first pages."""
+    left = threading.Event()
+
+    def hang(exchange):
+        exchange.hang()
+        left.set()
+
+    async def cancel(rag, server):
+        arguments = [] if verb == "aindex" else ["Who is the chief executive?"]
+        task = asyncio.create_task(getattr(rag, verb)(*arguments))
+        await asyncio.to_thread(wait_until_asked, server)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, DEADLINE_S)
+
+    with fault_server() as server:
+        server.reset(hang)
+        is_new = verb == "aindex"
+        settings = with_encoder(server.url, **({"dim": 2} if is_new else {}))
+        with DocRAG.open(folder, index=tmp_path / "new" if is_new else None, settings=settings) as rag:
+            asyncio.run(cancel(rag, server))
+            assert left.wait(DEADLINE_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from tests.models.fault_server import Exchange, FaultServer, fault_server
@@ -14,10 +15,17 @@ from tests.retrieve.small_corpus import FixedRetriever, unit
 from docrag.chat.events import Event, StepEvent
 from docrag.chat.model import Chats
 from docrag.chat.prompts import Prompts
+from docrag.embed.openai_embeddings import OpenAiEmbedder
+from docrag.embed.options import OpenAiEmbeddingsOptions
+from docrag.embed.visual.options import VllmVisualOptions
+from docrag.embed.visual.vllm import VllmPageEmbedder
 from docrag.errors import Cancelled
+from docrag.late_interaction.maxsim import MaxSim
 from docrag.models.client import ModelChat
 from docrag.models.openai_compatible import OpenAiCompatibleChatModel
 from docrag.models.options import OpenAiCompatibleOptions
+from docrag.protocols import Retriever
+from docrag.retrieve.dense import DenseRetriever
 from docrag.retrieve.fusion.weighted_sum import WeightedSum
 from docrag.retrieve.query.build import build_planners
 from docrag.retrieve.query.decompose import Decomposer
@@ -32,6 +40,7 @@ from docrag.retrieve.rerank.relevance_reranker import RelevanceReranker
 from docrag.retrieve.rerank.shown import Views
 from docrag.retrieve.side_by_side import Ending, side_by_side
 from docrag.retrieve.stage import RetrievalStage
+from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.types import Fused, Query, Scored
 
 PROMPTS = Prompts()
@@ -193,6 +202,56 @@ def test_an_ending_comes_from_the_listener_or_from_who_waits():
     left = Ending()
     left.leave()
     assert left()
+
+
+# ── encoders behind servers ──────────────────────────────────────────────────────────────────────────────
+
+
+class NoVectors:
+    """`docrag.protocols.VectorIndex` that is not looked into: the question has no vectors yet."""
+
+    def view(self) -> Any:
+        return None
+
+
+def dense(url: str) -> Retriever:
+    options = OpenAiEmbeddingsOptions(model="tiny", base_url=url, dim=2, timeout_s=300)
+    return DenseRetriever(CORPUS, OpenAiEmbedder(options))
+
+
+def visual(url: str) -> Retriever:
+    embedder = VllmPageEmbedder(VllmVisualOptions(base_url=url, timeout_s=300))
+    return VisualRetriever(CORPUS, NoVectors(), embedder, MaxSim("numpy"))
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(("make", "path"), [(dense, "/v1/embeddings"), (visual, "/pooling")])
+def test_a_search_drops_the_request_for_the_vectors_of_its_question(
+    make: Callable[[str], Retriever], path: str
+):
+    asked: list[str] = []
+    left = threading.Event()
+
+    def behave(exchange: Exchange) -> None:
+        if exchange.path.endswith("/models"):
+            exchange.send(200, {"data": [{"id": "tiny"}]})
+        elif exchange.body["input"] == "dimension":
+            exchange.send(200, {"data": [{"data": [[3.0, 4.0]]}]})
+        else:
+            asked.append(exchange.path)
+            exchange.hang()
+            left.set()
+
+    with fault_server() as server:
+        server.reset(behave)
+        retriever = make(server.url)
+        search = RetrievalStage(CORPUS, [retriever], WeightedSum({retriever.name: 1}))
+        start_s = time.monotonic()
+        with pytest.raises(Cancelled):
+            search.search(QUESTION, k=3, listener=Hears(lambda: bool(asked)))
+        assert time.monotonic() - start_s < DEADLINE_S
+        assert left.wait(DEADLINE_S), "the server still has a client"
+        assert asked == [path]
 
 
 # ── the stage ────────────────────────────────────────────────────────────────────────────────────────────
