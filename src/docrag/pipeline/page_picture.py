@@ -7,8 +7,8 @@ from pathlib import Path
 
 from docrag.errors import StorageError
 from docrag.geometry import Box
-from docrag.pipeline.reporting import open_document
 from docrag.report.draw import mark_places
+from docrag.results.files import open_document
 from docrag.types import Document
 
 DPI = 110.0

@@ -11,8 +11,8 @@ from pathlib import Path
 from docrag.chat.messages import ImagePart
 from docrag.errors import IngestError
 from docrag.geometry import Box
-from docrag.pipeline.reporting import open_document
 from docrag.protocols import PageSource
+from docrag.results.files import open_document
 from docrag.types import Document, PageRef, Reason
 
 JPEG_QUALITY = 85

@@ -9,11 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from docrag.errors import IngestError, StorageError
-from docrag.ingest.names import document_path
-from docrag.ingest.open_pdf import Parser, open_source
 from docrag.protocols import PageSource
 from docrag.report.crops import Crop, cut
 from docrag.report.html import answer_html
+from docrag.results.files import open_document
 from docrag.store.reader import IndexReader
 from docrag.types import Answer, Document
 
@@ -51,21 +50,6 @@ def _pictures(
             except IngestError as error:
                 missing[citation.n] = str(error)
     return crops, missing
-
-
-def open_document(document: Document, folder: Path | None, password: str | None) -> PageSource:
-    """Open the file of a document, provided it is still the file that was indexed."""
-    if folder is None:
-        raise IngestError("io_error", "the folder of this index is not known")
-    path = document_path(document.doc, folder)
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise IngestError("io_error", f"{document.doc} is not where it was indexed") from error
-    if (status.st_size, status.st_mtime_ns) != (document.size_bytes, document.mtime_ns):
-        raise IngestError("changed_while_reading", f"{document.doc} has changed since it was indexed")
-    parser: Parser = "pdfium" if document.parser == "pdfium" else "pymupdf"
-    return open_source(path, parser=parser, password=password)
 
 
 def _facts(answer: Answer, corpus: IndexReader) -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from docrag.errors import IngestError, StorageError
 from docrag.late_interaction.similarity import heat
-from docrag.pipeline.reporting import open_document
 from docrag.protocols import PageSource
 from docrag.report.search_html import PAGE_WIDTH_PX, PagePicture, page_jpeg, search_html
+from docrag.results.files import open_document
 from docrag.retrieve.stage import SearchResult
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store.reader import IndexReader

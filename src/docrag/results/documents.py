@@ -9,27 +9,25 @@ and ``evidence_id``. All of it is JSON.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.documents import Document
 
 from docrag.geometry import Box
 from docrag.report.shapes import box_values, citation_values, hit_values
 from docrag.results.files import PageFiles
-from docrag.types import Citation
-
-if TYPE_CHECKING:
-    from docrag.results.shown import ShownHit
+from docrag.types import Citation, Hit
 
 
-def hit_document(hit: ShownHit) -> Document:
-    """Text of a page or region; the id names the unit: ``doc_id:p3`` or ``doc_id:p3c2``."""
+def hit_document(
+    hit: Hit, *, text: str, page_size: tuple[float, float] | None, files: PageFiles | None
+) -> Document:
+    """`text` of a page or region; the id names the unit: ``doc_id:p3`` or ``doc_id:p3c2``."""
     values = hit_values(hit)
     region = values["region"] or {"id": None, "kind": None, "box": None}
-    size = hit.page_size
     metadata = {
-        **_place(hit.doc, hit.unit.doc_id, hit.page_no, hit.page_label, hit.snippet_boxes, hit.files),
-        "page_size": [round(side, 2) for side in size] if size is not None else None,
+        **_place(hit.doc, hit.unit.doc_id, hit.page_no, hit.page_label, hit.snippet_boxes, files),
+        "page_size": [round(side, 2) for side in page_size] if page_size is not None else None,
         "region_id": region["id"],
         "kind": region["kind"],
         "box": region["box"],
@@ -38,7 +36,7 @@ def hit_document(hit: ShownHit) -> Document:
         "snippet": hit.snippet,
     }
     unit = f"p{hit.page_no}" + (f"c{hit.unit.chunk_no}" if hit.unit.chunk_no else "")
-    return Document(page_content=hit.text, metadata=metadata, id=f"{hit.unit.doc_id}:{unit}")
+    return Document(page_content=text, metadata=metadata, id=f"{hit.unit.doc_id}:{unit}")
 
 
 def citation_document(citation: Citation, files: PageFiles | None) -> Document:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from docrag.errors import IngestError
 from docrag.geometry import Box
@@ -12,10 +11,7 @@ from docrag.report.crops import Crop
 from docrag.report.explain import abstention_text
 from docrag.report.printable import printable
 from docrag.results.files import PageFiles
-from docrag.types import Answer, Citation
-
-if TYPE_CHECKING:
-    from docrag.results.shown import ShownHit, ShownSearch
+from docrag.types import Answer, Citation, Hit
 
 MAX_PICTURES = 4
 """Pictures in one result; the places after them are listed in words."""
@@ -54,8 +50,8 @@ def citation_html(citation: Citation, files: PageFiles | None) -> str:
     return _block(parts)
 
 
-def hit_html(hit: ShownHit, *, with_picture: bool = True) -> str:
-    """Return a hit: where, its score, the snippet, and the page around it with its boxes."""
+def hit_html(hit: Hit, files: PageFiles | None, *, page_size: tuple[float, float] | None) -> str:
+    """Return a hit: where, its score, the snippet, and the page around it; in words without files."""
     kind = f" · {hit.kind}" if hit.kind else ""
     snippet = (
         hit.snippet if len(hit.snippet) <= _MAX_SNIPPET_CHARS else f"{hit.snippet[:_MAX_SNIPPET_CHARS]}…"
@@ -64,18 +60,16 @@ def hit_html(hit: ShownHit, *, with_picture: bool = True) -> str:
         f"<p>{_where(hit.doc, hit.page_no, hit.page_label)}{kind} · {hit.score:.4f}</p>",
         f"<blockquote>{_text(snippet)}</blockquote>",
     ]
-    files, page_size = hit.files, hit.page_size
-    if with_picture and files is not None and page_size is not None:
+    if files is not None and page_size is not None:
         boxes = (hit.box,) if hit.box is not None else hit.snippet_boxes
         parts.append(_picture(lambda: files.crop(hit.unit.doc_id, hit.page_no, boxes, page_size=page_size)))
     return _block(parts)
 
 
-def search_fragment(result: ShownSearch) -> str:
-    """Return every hit, the first of them with pictures."""
-    hits = [hit_html(hit, with_picture=place < MAX_PICTURES) for place, hit in enumerate(result.hits)]
+def search_fragment(question: str, hits: Sequence[str]) -> str:
+    """Return a question and its hits, each as `hit_html` gives it."""
     items = "".join(f"<li>{hit}</li>" for hit in hits)
-    heading = f"<p><b>{_text(result.query.text)}</b></p>"
+    heading = f"<p><b>{_text(question)}</b></p>"
     return _block([heading, f"<ol>{items}</ol>" if hits else "<p>Nothing found.</p>"])
 
 

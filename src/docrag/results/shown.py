@@ -153,12 +153,12 @@ class ShownHit(Hit):
         """A LangChain document: the text, and where it stands in the metadata."""
         from docrag.results.documents import hit_document
 
-        return hit_document(self)
+        return hit_document(self, text=self.text, page_size=self.page_size, files=self.files)
 
     def _repr_html_(self) -> str:
         from docrag.results.notebook import hit_html
 
-        return hit_html(self)
+        return hit_html(self, self.files, page_size=self.page_size)
 
 
 class ShownSearch(SearchResult):
@@ -195,6 +195,10 @@ class ShownSearch(SearchResult):
         )
 
     def _repr_html_(self) -> str:
-        from docrag.results.notebook import search_fragment
+        from docrag.results.notebook import MAX_PICTURES, hit_html, search_fragment
 
-        return search_fragment(self)
+        hits = [
+            hit_html(hit, hit.files if place < MAX_PICTURES else None, page_size=hit.page_size)
+            for place, hit in enumerate(self.hits)
+        ]
+        return search_fragment(self.query.text, hits)

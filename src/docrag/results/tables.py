@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from docrag.optional import require
+from docrag.report.shapes import citation_values, hit_values
+from docrag.retrieve.stage import SearchResult
 from docrag.types import Answer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from docrag.results.shown import ShownSearch
 
 _CITATION_COLUMNS = ("n", "doc", "doc_id", "page", "page_label", "boxes", "page_size", "quote", "support")
 _HIT_COLUMNS = ("rank", "doc", "doc_id", "page", "page_label", "region_id", "kind", "box", "score", "snippet")
@@ -18,15 +18,11 @@ _HIT_COLUMNS = ("rank", "doc", "doc_id", "page", "page_label", "region_id", "kin
 
 def citation_frame(answer: Answer) -> DataFrame:
     """Citations in order; the columns are those of ``ask --json``, and there when there is no row, too."""
-    from docrag.report.shapes import citation_values
-
     return _frame([citation_values(citation) for citation in answer.citations], list(_CITATION_COLUMNS))
 
 
-def hit_frame(result: ShownSearch) -> DataFrame:
+def hit_frame(result: SearchResult) -> DataFrame:
     """Hits best first, with a column of scores for every retriever (missing where it did not return one)."""
-    from docrag.report.shapes import hit_values
-
     names = list(result.rankings)
     rows: list[dict[str, Any]] = []
     for rank, hit in enumerate(result.hits, 1):
