@@ -16,6 +16,7 @@ from tests.pdfs import encrypted_pdf, text_pdf
 
 from docrag import Answer, DocRAG, Hit
 from docrag.report.shapes import answer_values, search_values
+from docrag.types import Usage
 
 QUESTION = "Who is the chief executive?"
 
@@ -126,6 +127,9 @@ def test_json_is_that_of_the_command_line(answer, found):
     assert answer.to_json() == answer_values(answer)
     assert "trace" in answer.to_json(explain=True)
     assert found.to_json() == search_values("chief executive copper", found.hits)
+    troubled = dataclasses.replace(found, warnings=("half of it failed",), usage=Usage(n_model_calls=2))
+    assert troubled.to_json()["warnings"] == ["half of it failed"]
+    assert troubled.to_json()["usage"]["n_model_calls"] == 2
     assert found.hits[0].to_json() == found.to_json()["hits"][0]
     assert answer.citations[0].to_json() == answer.to_json()["citations"][0]
     json.dumps([answer.to_json(explain=True), found.to_json()])

@@ -177,7 +177,7 @@ class ShownSearch(SearchResult):
 
     def to_json(self) -> dict[str, Any]:
         """The values that ``docrag search --json`` prints."""
-        return search_values(self.query.text, self.hits)
+        return search_values(self.query.text, self.hits, warnings=self.warnings, usage=self.usage)
 
     def to_pandas(self) -> DataFrame:
         """One row a hit; needs ``pip install "docrag[pandas]"``."""
