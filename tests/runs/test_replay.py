@@ -10,7 +10,7 @@ from tests.pdfs import text_pdf
 from tests.runs.conftest import BANK, CEO, PASTA, lines
 
 from docrag.errors import UsageError
-from docrag.runs.differences import differences, summarised
+from docrag.evaluation.differences import differences, summarised
 from docrag.runs.record import TraceRecord, content_id, read_scope_values, scope_values
 from docrag.runs.replay import StepChange, compare_steps
 from docrag.runs.state import index_changes

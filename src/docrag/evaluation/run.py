@@ -17,13 +17,13 @@ from typing import Any, Literal, cast
 
 from docrag.errors import UsageError
 from docrag.evaluation.dataset import Dataset, Question, read_jsonl
+from docrag.evaluation.differences import differences, summarised
 from docrag.evaluation.report import Report, make_report
 from docrag.evaluation.tasks import Measure, Task
 from docrag.types import Query, Scope
 
 EvalScope = Literal["document", "collection"]
 _log = logging.getLogger(__name__)
-_MAX_DIFFERENCES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ def _resume(
     except ValueError as error:
         raise UsageError(f"{sidecar}: not readable ({error}); {_NEXT_STEP}") from error
     if before != identity:
-        raise UsageError(f"{out}: made with other settings: {_differences(before, identity)}; {_NEXT_STEP}")
+        found = summarised(differences(before, identity))
+        raise UsageError(f"{out}: made with other settings: {found}; {_NEXT_STEP}")
     try:
         lines = read_lines(out, dataset, task)
     except UsageError as error:
@@ -179,21 +180,3 @@ def _replace(path: Path, text: str) -> None:
 
 def _to_json_line(line: Mapping[str, Any]) -> str:
     return json.dumps(line) + "\n"  # ASCII: a line torn anywhere is still readable text
-
-
-def _differences(before: object, now: object) -> str:
-    """Name the settings that differ, as ``a.b: old → new``."""
-    old, new = dict(_leaves(before, "")), dict(_leaves(now, ""))
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    shown = [
-        f"{name}: {old.get(name)!r:.40} → {new.get(name)!r:.40}" for name in names[:_MAX_DIFFERENCES_SHOWN]
-    ]
-    more = len(names) - len(shown)
-    return "; ".join(shown) + (f"; and {more} more" if more else "")
-
-
-def _leaves(value: object, name: str) -> list[tuple[str, object]]:
-    if not isinstance(value, dict):
-        return [(name, value)]
-    items = cast("dict[str, object]", value).items()
-    return [leaf for key, inner in items for leaf in _leaves(inner, f"{name}.{key}" if name else key)]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from docrag.errors import IndexLocked, UsageError
 from docrag.evaluation.dataset import read_jsonl
-from docrag.runs.differences import differences, summarised
+from docrag.evaluation.differences import differences, summarised
 from docrag.store.durable import storage_errors, write_atomically
 from docrag.store.lock import WriterLock
 

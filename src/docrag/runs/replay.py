@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from docrag.errors import UsageError
 from docrag.evaluation.dataset import read_jsonl
+from docrag.evaluation.differences import differences
 from docrag.pipeline import DocRAG
-from docrag.runs.differences import differences
 from docrag.runs.folder import IDENTITY_FILE, TRACES_FILE, read_identity
 from docrag.runs.record import TraceRecord, plain_answer, read_scope_values
 from docrag.runs.state import index_changes, index_state, versions
