@@ -19,8 +19,9 @@ from tests.http.clients import CLIENTS, answer, failing
 from tests.models.fault_server import Exchange, FaultServer, fault_server
 
 from docrag.errors import ConfigError, ModelError, ModelUnavailable
-from docrag.http.client import headers_of, make_client, unused_proxy
+from docrag.http.client import make_client, unused_proxy
 from docrag.http.options import EndpointOptions
+from docrag.http.secrets import headers_of
 
 pytestmark = pytest.mark.loopback
 

@@ -25,7 +25,8 @@ def doctor(
 ) -> None:
     """Check installation, index and the models of the configuration; exits with 2 when something is wrong.
 
-    Chat models behind an endpoint are asked three short questions each, for which a vendor may charge.
+    Chat models behind an endpoint are asked three short questions each, encoders one word, for which a vendor
+    may charge.
     """
     from docrag.cli.progress import counted
     from docrag.config import load_settings

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from docrag.http.options import EndpointOptions
+from docrag.options import Options
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MiniLmOptions(_Options):
+class MiniLmOptions(Options):
     """The sentence encoder that is installed along with docrag."""
 
     kind: Literal["minilm"] = "minilm"
@@ -23,7 +20,7 @@ class MiniLmOptions(_Options):
     n_threads: int = Field(default=0, ge=0, le=256, description="0 takes every core this process may use")
 
 
-class SentenceTransformersOptions(_Options):
+class SentenceTransformersOptions(Options):
     """Any sentence-transformers model, by name or folder; nothing is downloaded unless `download` says so."""
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
@@ -60,7 +57,7 @@ class OpenAiEmbeddingsOptions(EndpointOptions):
         return url.removesuffix("/embeddings")
 
 
-class NoEncoder(_Options):
+class NoEncoder(Options):
     """No dense retrieval: BM25 alone."""
 
     kind: Literal["none"] = "none"

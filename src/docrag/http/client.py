@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -19,9 +18,6 @@ CONNECT_TIMEOUT_S = 10.0
 
 _NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For plain HTTP, which needs no certificates: loading them takes a tenth of a second."""
-
-_LEAST_SECRET_CHARS = 4
-"""Shorter ones are no secrets, and masking them would make messages unreadable."""
 
 
 def make_client(options: EndpointOptions, *, headers: Mapping[str, str]) -> httpx.AsyncClient:
@@ -73,71 +69,6 @@ def _proxy(options: EndpointOptions) -> httpx.Proxy | None:
         auth=(user, password) if user or password else None,
         ssl_context=trusted(options.ca_file) if options.proxy.startswith("https:") else None,
     )
-
-
-def headers_of(options: EndpointOptions) -> dict[str, str]:
-    """Headers that every request carries: the configured ones, and the key, which is read now.
-
-    Raises `docrag.errors.ConfigError` when the key's variable is not set, or a value cannot be sent.
-    """
-    headers = {name: value.get_secret_value() for name, value in options.headers.items()}
-    for name, value in headers.items():
-        if any(not (" " <= c <= "~") for c in value):
-            raise ConfigError(
-                f"{options.base_url}: the header {name} holds a line break or a character outside ASCII"
-            )
-    key = _key(options)
-    if any(not ("!" <= c <= "~") for c in key):
-        raise ConfigError(
-            f"{options.base_url}: the key holds a blank, a line break or a character outside ASCII;"
-            f" check {options.api_key_env or 'api_key'}"
-        )
-    if key:
-        headers["authorization"] = f"Bearer {key}"
-    return headers
-
-
-def _key(options: EndpointOptions) -> str:
-    if options.api_key is not None:
-        return options.api_key.get_secret_value()
-    if options.api_key_env is None:
-        return ""
-    key = os.environ.get(options.api_key_env, "")
-    if not key:
-        raise ConfigError(
-            f"{options.base_url}: the key is read from {options.api_key_env}, which is not set;"
-            f" export {options.api_key_env}=…"
-        )
-    return key
-
-
-def mask_of(options: EndpointOptions, headers: Mapping[str, str]) -> Callable[[str], str]:
-    """Return what makes a text printable: keys, values of headers and passwords of proxies become "…"."""
-    secrets = [*headers.values(), *(value.removeprefix("Bearer ") for value in headers.values())]
-    if options.proxy_auth is not None:
-        pair = options.proxy_auth.get_secret_value()
-        secrets += [pair, pair.partition(":")[2]]
-    if options.proxy == ENVIRONMENT:
-        secrets += _passwords(getproxies())
-    wanted = sorted({secret for secret in secrets if len(secret) >= _LEAST_SECRET_CHARS}, key=len)
-
-    def mask(text: str) -> str:
-        for secret in reversed(wanted):  # the longest first: others may be parts of it
-            text = text.replace(secret, "…")
-        return text
-
-    return mask
-
-
-def _passwords(proxies: Mapping[str, str]) -> list[str]:
-    """Credentials in the URLs of proxies, as they stand there and as they are sent."""
-    found: list[str] = []
-    for url in proxies.values():
-        pair, at, _ = url.partition("://")[2].rpartition("@")
-        if at:
-            password = pair.partition(":")[2]
-            found += [pair, password, unquote(password)]
-    return found
 
 
 def way_to(options: EndpointOptions) -> str:

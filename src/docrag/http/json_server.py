@@ -15,7 +15,7 @@ import httpx
 
 from docrag.errors import ModelError, ModelUnavailable
 from docrag.http.calling_off import current_call_off
-from docrag.http.client import headers_of, make_client, mask_of
+from docrag.http.client import make_client
 from docrag.http.faults import (
     RETRIED_STATUS,
     RequestRefused,
@@ -28,6 +28,7 @@ from docrag.http.faults import (
 )
 from docrag.http.loop import HttpLoop
 from docrag.http.options import EndpointOptions
+from docrag.http.secrets import headers_of, mask_of
 
 MAX_PAUSE_S = 30.0
 """Longest pause between two tries, whatever a Retry-After header asks for."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from docrag.options import Options
 
 ENVIRONMENT = "environment"
 """The value of `EndpointOptions.proxy` that leaves proxies to the variables of the environment."""
@@ -17,7 +19,7 @@ _HTTP = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
 _PROXY = re.compile(r"(https?|socks5h?)://[^/\s?#]+/?")
 
 
-class EndpointOptions(BaseModel):
+class EndpointOptions(Options):
     """Where a server is, what proves who asks, and the way there.
 
     A key goes only where it is named: by `api_key_env`, the name of a variable, or by `api_key`, which may be
@@ -27,7 +29,7 @@ class EndpointOptions(BaseModel):
     """
 
     # A message of pydantic's own would repeat the input, which may be a key.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="where the endpoint is, usually with /v1 at its end"

@@ -16,8 +16,8 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from pydantic import Field, PrivateAttr
 
 from docrag.errors import ModelError
-from docrag.http.client import headers_of, mask_of
 from docrag.http.faults import redirect_of, retry_after_s
+from docrag.http.secrets import headers_of, mask_of
 from docrag.models.bounded import BoundedChatModel
 from docrag.models.call import Call, DeadlinePassed
 from docrag.models.completions import (

@@ -7,26 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from docrag.devices import DType
 from docrag.http.options import EndpointOptions
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from docrag.options import Options
 
 # ── tokens of pictures ───────────────────────────────────────────────────────────────────────────────
 
 
-class AutoImageTokens(_Options):
+class AutoImageTokens(Options):
     """By the checkpoint or the name of the model; where neither says it, an estimate upwards."""
 
     kind: Literal["auto"] = "auto"
 
 
-class PatchImageTokens(_Options):
+class PatchImageTokens(Options):
     """One token for ``merge x merge`` patches of ``patch_px`` pixels: Qwen2-VL to Qwen3-VL, Pixtral."""
 
     kind: Literal["patches"] = "patches"
@@ -37,7 +33,7 @@ class PatchImageTokens(_Options):
     n_around: int = Field(default=2, ge=0, description="tokens before and after a picture")
 
 
-class SplitImageTokens(_Options):
+class SplitImageTokens(Options):
     """A fixed number of tokens for every tile and for the whole: Idefics3 and SmolVLM."""
 
     kind: Literal["split"] = "split"
@@ -50,7 +46,7 @@ class SplitImageTokens(_Options):
     )
 
 
-class OpenAiTiles(_Options):
+class OpenAiTiles(Options):
     """OpenAI's tiles of 512 px in high detail; the defaults are those of gpt-4o."""
 
     kind: Literal["openai-tiles"] = "openai-tiles"
@@ -66,7 +62,7 @@ ImageTokenOptions = Annotated[
 # ── models ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PriceOptions(_Options):
+class PriceOptions(Options):
     """US dollars for a million tokens."""
 
     input_usd: float = Field(ge=0, description="for a million tokens of prompts")
@@ -74,7 +70,7 @@ class PriceOptions(_Options):
     cached_input_usd: float | None = Field(default=None, ge=0, description="None: as input_usd")
 
 
-class ClientOptions(_Options):
+class ClientOptions(Options):
     """What every kind of model has."""
 
     context_tokens: int = Field(default=32_768, ge=256, description="prompt and reply together")
@@ -156,7 +152,7 @@ class LangChainOptions(ClientOptions):
     )
 
 
-class ScriptedRule(_Options):
+class ScriptedRule(Options):
     """`reply` to every conversation in which the regular expression `when` is found."""
 
     when: str = Field(description="a regular expression, looked for in the whole conversation")
@@ -172,7 +168,7 @@ class ScriptedRule(_Options):
         return pattern
 
 
-class ScriptFile(_Options):
+class ScriptFile(Options):
     """What a script's YAML file holds."""
 
     replies: tuple[str, ...] = Field(
@@ -211,7 +207,7 @@ ModelOptions = Annotated[
 ]
 
 
-class RoleOptions(_Options):
+class RoleOptions(Options):
     """A model for everything, and others for single roles, whose options stand alone."""
 
     default: ModelOptions = Field(description="the model of every role that names none of its own")

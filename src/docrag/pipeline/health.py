@@ -28,8 +28,9 @@ PACKAGES = (
 def check_all(settings: Settings, index: Path) -> list[Check]:
     """Check the installation, the models that `settings` ask for, the disk and the index.
 
-    Chat models behind an endpoint are asked a few short questions, for which a vendor may charge.
+    Models behind an endpoint are asked a few short questions, for which a vendor may charge.
     """
+    from docrag.pipeline.encoder_health import check_page_encoder, check_rerankers, check_text_encoder
     from docrag.pipeline.model_health import check_models
 
     missing = list(unmet(settings, environ=os.environ))
@@ -39,8 +40,9 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
         ),
         _cpus(settings),
         *_packages(),
-        _encoder(settings),
-        *_page_encoder(settings),
+        check_text_encoder(settings),
+        *check_page_encoder(settings),
+        *check_rerankers(settings),
         *(Check(need.setting, "problem", need.missing, need.mend) for need in missing),
         _ocr(settings),
         _layout(settings),
@@ -62,33 +64,6 @@ def _packages() -> Iterator[Check]:
             yield Check(name, "ok", version(name))
         except PackageNotFoundError:
             yield Check(name, "problem", "not installed", f"pip install {name}")
-
-
-def _encoder(settings: Settings) -> Check:
-    """Load the text encoder; a packaged one has its checksums verified on the way."""
-    from docrag.pipeline.assemble import build_encoder
-
-    if settings.embed.kind == "none":
-        return Check("text encoder", "note", "none configured: BM25 alone")
-    try:
-        embedder = build_encoder(settings)
-    except DocragError as error:
-        mend = "pip install --force-reinstall the package named, or use --set embed.kind=none"
-        return Check("text encoder", "problem", str(error), mend)
-    identity = embedder.identity if embedder is not None else None
-    detail = (
-        f"{identity.name}, revision {identity.revision}, {identity.dim} dimensions" if identity else "none"
-    )
-    verified = ", checksums verified" if settings.embed.kind == "minilm" else ""
-    return Check("text encoder", "ok", detail + verified)
-
-
-def _page_encoder(settings: Settings) -> Iterator[Check]:
-    """Say what is configured; what that lacks is said by itself, and loading it may take minutes."""
-    if settings.visual is None:
-        return
-    encoder = settings.visual.encoder
-    yield Check("page encoder", "ok", f"{encoder.kind}: {encoder.model or 'the model of the server'}")
 
 
 def _ocr(settings: Settings) -> Check:

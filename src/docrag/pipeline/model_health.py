@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import os
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +13,7 @@ from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import ImagePart, Message, user
 from docrag.chat.model import ROLES, Chat, Reply, Request
 from docrag.errors import DocragError, ModelError, ModelFormatError, ModelUnavailable
+from docrag.http.secrets import has_key
 from docrag.models.options import (
     LangChainOptions,
     ModelOptions,
@@ -97,7 +97,7 @@ def _check_model(names: tuple[str, ...], options: ModelOptions) -> Iterator[Chec
         case OpenAiCompatibleOptions():
             endpoint = _check_endpoint(name, names[0], options)
             yield endpoint
-            if endpoint.state != "problem" and _has_key(options):
+            if endpoint.state != "problem" and has_key(options):
                 yield from _ask_all(name, names[0], options)
         case LangChainOptions():
             yield from _ask_all(name, names[0], options)
@@ -108,7 +108,7 @@ def _check_endpoint(name: str, setting: str, options: OpenAiCompatibleOptions) -
     from docrag.models.served import served_models
 
     asked = f"asked {options.base_url}/models"
-    if not _has_key(options):
+    if not has_key(options):  # said among the needs
         return Check(name, "note", f"not asked: its key is missing, {options.api_key_env} is not set")
     try:
         served = served_models(options, timeout_s=min(TIMEOUT_S, options.timeout_s))
@@ -128,11 +128,6 @@ def _check_endpoint(name: str, setting: str, options: OpenAiCompatibleOptions) -
     shown = ", ".join(near[:_SHOWN_MODELS]) + ("" if len(served) <= _SHOWN_MODELS else ", …")
     detail = f"{asked}: reachable, {key}, but {options.model} is not among its models: {shown or 'none'}"
     return Check(name, "note", detail, f"if it gives no reply below: --set {setting}.model=NAME")
-
-
-def _has_key(options: OpenAiCompatibleOptions) -> bool:
-    """Whether the key is there, where one is named; that it is missing is said among the needs."""
-    return options.api_key_env is None or bool(os.environ.get(options.api_key_env))
 
 
 def _ask_all(name: str, setting: str, options: OpenAiCompatibleOptions | LangChainOptions) -> Iterator[Check]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from docrag.devices import DType
 from docrag.http.options import VllmServerOptions
+from docrag.options import Options
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LocalVisualOptions(_Options):
+class LocalVisualOptions(Options):
     """A checkpoint run in this process. Which model it is, its own configuration says, not its name.
 
     ColPali, ColQwen2 and ColModernVBert in the form of the transformers library; every Col* and Bi* model of
