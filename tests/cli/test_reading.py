@@ -19,6 +19,7 @@ def test_ls_lists_documents(docrag, reports):
 
 def test_ls_as_json_accounts_for_every_page(docrag, reports):
     documents = docrag("ls", "--index", reports / ".docrag", "--json").json["documents"]
+    assert [(d["doc"], d["pages_declared"]) for d in documents] == [("report.pdf", 3), ("sub/notes.pdf", 1)]
     for document in documents:
         failed = len(document["pages_failed"])
         assert document["pages_indexed"] + failed == document["pages_declared"]

@@ -284,16 +284,15 @@ def test_z_scores_and_shares_of_the_range_agree_with_ranx_on_any_scores(scores: 
     for normalise, norm in ((zscore, "zmuv"), (min_max, "min-max")):
         expected = by_ranx(lists, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
         fused = WeightedSum(WEIGHTS, normalise=normalise, statistics="all").fuse(lists)
-        for item in fused:
-            assert item.score == pytest.approx(expected[str(item.unit.page_no)], abs=1e-9)
+        found = {str(item.unit.page_no): pytest.approx(item.score, abs=1e-9) for item in fused}
+        assert found == expected
 
 
 @pytest.mark.parametrize(("normalise", "norm"), [(zscore, "zmuv"), (min_max, "min-max"), (rank, "rank")])
 def test_weighted_sum_agrees_with_ranx_where_no_unit_is_absent(normalise: Normaliser, norm: str):
     expected = by_ranx(FULL, norm=norm, method="wsum", params={"weights": (0.7, 0.3)})
     fused = WeightedSum(WEIGHTS, normalise=normalise, statistics="all").fuse(FULL)
-    for item in fused:
-        assert item.score == pytest.approx(expected[str(item.unit.page_no)])
+    assert {str(item.unit.page_no): pytest.approx(item.score) for item in fused} == expected
 
 
 def test_reciprocal_rank_agrees_with_ranx_absent_units_included():
