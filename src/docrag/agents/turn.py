@@ -14,9 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from docrag.agents.tools.tool import Tool
 from docrag.answer.reply import CitedReply
 
-ANSWER = "answer"
-MAX_THOUGHT_CHARS = 4_000
-
 
 class AnswerArguments(CitedReply):
     """The end of the loop: an answer with its citations, or that there is none."""

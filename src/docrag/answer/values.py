@@ -93,7 +93,6 @@ class Number:
     is_money: bool
     scale: float
     is_year: bool
-    is_spelled: bool = False
 
 
 def numbers(text: str, *, spelled: bool = False) -> list[Number]:
@@ -123,7 +122,7 @@ def numbers(text: str, *, spelled: bool = False) -> list[Number]:
         )
     if spelled:
         found += [
-            Number(m.start(), m.end(), float(_SPELLED[m[0].lower()]), m[0], False, False, 1.0, False, True)
+            Number(m.start(), m.end(), float(_SPELLED[m[0].lower()]), m[0], False, False, 1.0, False)
             for m in _SPELLED_RE.finditer(text)
         ]
         found.sort(key=lambda n: n.start)

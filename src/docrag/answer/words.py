@@ -40,7 +40,6 @@ QUESTION_WORDS = word_set(
 """Words by which questions ask, which seldom stand in the passage that answers."""
 
 _TOKEN = re.compile(r"\w+(?:[.,:]\d+)*(?:['’]s\b)?")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class Token(NamedTuple):

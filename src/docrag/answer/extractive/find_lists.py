@@ -14,7 +14,7 @@ from docrag.answer.extractive.question_type import Kind
 from docrag.answer.extractive.view import PageView, stem_set
 from docrag.answer.values import dates, numbers
 
-_COUNT_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "both": 2}
+_COUNT_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _SPLIT = re.compile(r"\s*(?:,\s*(?:and|or)\s+|,|;|\s+and\s+|\s+or\s+|\s*&\s+)\s*")
 _LEAD = re.compile(
     r"^.*?(?:\b(?:such as|including|include|includes|included|are|is|were|like|namely|of|as|by|on|via"

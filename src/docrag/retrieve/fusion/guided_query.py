@@ -73,17 +73,12 @@ class Pages:
         return Met(scores, np.stack([page[met] for page, met in zip(self._pages, nearest, strict=True)]))
 
 
-def divergence(target: Floats, probabilities: Floats) -> float:
-    """Kullback-Leibler divergence of `probabilities` from `target`, both ``(n_pages,)``, in nats."""
-    holds = target > 0
-    return float(np.sum(target[holds] * np.log(target[holds] / probabilities[holds])))
-
-
 def divergence_gradient(met: Met, target: Floats, *, temperature: float) -> Floats:
-    """Gradient of ``divergence(target, softmax(MaxSim / temperature))`` by the query vectors.
+    """Gradient by the query vectors of the divergence of ``softmax(MaxSim / temperature)`` from `target`.
 
-    ``(n_query_vectors, dim)``. The softmax contributes ``(p - target) / temperature`` a page, MaxSim the page
-    vector that each query vector met: a subgradient where two are equally near.
+    Kullback-Leibler, in nats; ``(n_query_vectors, dim)``. The softmax contributes ``(p - target) /
+    temperature`` a page, MaxSim the page vector that each query vector met: a subgradient where two are
+    equally near.
     """
     by_score = (softmax_of(met.scores, temperature) - target) / temperature
     return np.tensordot(by_score.astype(met.vectors.dtype), met.vectors, axes=1)
