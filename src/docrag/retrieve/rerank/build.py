@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.model import Chat, Chats
 from docrag.chat.prompts import Prompts
+from docrag.checkpoints import Weights
 from docrag.errors import ConfigError
 from docrag.protocols import Corpus, PagePictures
 from docrag.retrieve.rerank.cache import Cache, FileCache, MemoryCache
@@ -123,7 +125,7 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
         case YesNoModelOptions():
             scorer = _yes_no_model(options, parts.loaded)
         case CrossEncoderOptions():
-            scorer = parts.loaded.cross_encoder(options, lambda: _cross_encoder(options))
+            scorer = parts.loaded.scorer(options, lambda: _cross_encoder(options))
         case VllmScoreOptions():
             from docrag.retrieve.rerank.vllm_score import VllmScorer
 
@@ -132,19 +134,18 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
 
 
 def _yes_no_model(options: YesNoModelOptions, loaded: LoadedModels) -> RelevanceScorer:
-    from docrag.retrieve.rerank.checkpoint import find_checkpoint
     from docrag.retrieve.rerank.yes_no_model import YesNoModelScorer
 
     def load() -> YesNoModelScorer:
         return YesNoModelScorer(
-            find_checkpoint(options.model, revision=options.revision, download=options.download),
+            _folder(options),
             instruction=options.instruction,
             batch_size=options.batch_size,
             device=options.device,
             dtype=options.dtype,
         )
 
-    scorer = loaded.yes_no(options, load)
+    scorer = loaded.scorer(options, load)
     if options.show != "text" and not scorer.sees_pictures:
         raise ConfigError(
             f"reranker {options.model} reads text only, but show is {options.show!r}; set show: text"
@@ -152,26 +153,28 @@ def _yes_no_model(options: YesNoModelOptions, loaded: LoadedModels) -> Relevance
     return scorer
 
 
-def _cross_encoder(options: CrossEncoderOptions) -> RelevanceScorer:
+def _folder(options: YesNoModelOptions | CrossEncoderOptions, *, weights: Weights = "safetensors") -> Path:
     from docrag.retrieve.rerank.checkpoint import find_checkpoint
 
+    return find_checkpoint(
+        options.model, revision=options.revision, download=options.download, weights=weights
+    )
+
+
+def _cross_encoder(options: CrossEncoderOptions) -> RelevanceScorer:
     if options.runtime == "onnx":
         from docrag.retrieve.rerank.cross_encoder_onnx import OnnxCrossEncoderScorer
 
-        folder = find_checkpoint(
-            options.model, revision=options.revision, download=options.download, weights="onnx"
-        )
         return OnnxCrossEncoderScorer(
-            folder,
+            _folder(options, weights="onnx"),
             batch_size=options.batch_size,
             max_tokens=options.max_tokens,
             passage_words=options.passage_words,
         )
     from docrag.retrieve.rerank.cross_encoder import CrossEncoderScorer
 
-    folder = find_checkpoint(options.model, revision=options.revision, download=options.download)
     return CrossEncoderScorer(
-        folder,
+        _folder(options),
         batch_size=options.batch_size,
         max_tokens=options.max_tokens,
         passage_words=options.passage_words,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 from docrag.retrieve.rerank.options import CrossEncoderOptions, YesNoModelOptions
 from docrag.retrieve.rerank.relevance import RelevanceScorer
-from docrag.retrieve.rerank.yes_no_model import YesNoModelScorer
+
+Scorer = TypeVar("Scorer", bound=RelevanceScorer)
 
 _NOT_OF_THE_MODEL = {"n_head", "max_calls", "max_seconds", "show", "dpi", "max_chars"}
 """Options of a step that do not change which model is loaded, or how."""
@@ -21,23 +23,12 @@ class LoadedModels:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._yes_no: dict[str, YesNoModelScorer] = {}
-        self._cross_encoders: dict[str, RelevanceScorer] = {}
+        self._scorers: dict[str, RelevanceScorer] = {}
 
-    def yes_no(self, options: YesNoModelOptions, load: Callable[[], YesNoModelScorer]) -> YesNoModelScorer:
+    def scorer(self, options: YesNoModelOptions | CrossEncoderOptions, load: Callable[[], Scorer]) -> Scorer:
         """Return the model that `options` describe, made by `load` the first time."""
+        key = options.model_dump_json(exclude=_NOT_OF_THE_MODEL)  # which names the kind of model, too
         with self._lock:
-            key = options.model_dump_json(exclude=_NOT_OF_THE_MODEL)
-            if key not in self._yes_no:
-                self._yes_no[key] = load()
-            return self._yes_no[key]
-
-    def cross_encoder(
-        self, options: CrossEncoderOptions, load: Callable[[], RelevanceScorer]
-    ) -> RelevanceScorer:
-        """Return the model that `options` describe, made by `load` the first time."""
-        with self._lock:
-            key = options.model_dump_json(exclude=_NOT_OF_THE_MODEL)
-            if key not in self._cross_encoders:
-                self._cross_encoders[key] = load()
-            return self._cross_encoders[key]
+            if key not in self._scorers:
+                self._scorers[key] = load()
+            return cast(Scorer, self._scorers[key])
