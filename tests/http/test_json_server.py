@@ -207,6 +207,26 @@ def test_requests_are_dropped_when_they_are_called_off(server: FaultServer, make
     assert len(server.bodies) == n
 
 
+def test_an_interruption_drops_them_all(server: FaultServer, make: Make):
+    gone = threading.Semaphore(0)
+
+    def hang(exchange: Exchange) -> None:
+        exchange.hang()
+        gone.release()
+
+    def interrupted() -> bool:  # in the thread that waits, where Ctrl-C is raised
+        if len(server.bodies) < 3:
+            return False
+        raise KeyboardInterrupt
+
+    server.reset(hang)
+    start_s = time.monotonic()
+    with called_off_by(interrupted), pytest.raises(KeyboardInterrupt):
+        make(timeout_s=300.0).ask_each("POST", "/x", [{}] * 3, n_parallel=3)
+    assert time.monotonic() - start_s < DEADLINE_S
+    assert all(gone.acquire(timeout=DEADLINE_S) for _ in range(3))
+
+
 def test_a_pause_is_called_off_too(server: FaultServer, make: Make):
     paused = threading.Event()
 

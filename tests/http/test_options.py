@@ -22,6 +22,13 @@ from docrag.pipeline.settings import Settings
 PACKAGE = Path(__file__).parents[2] / "src" / "docrag"
 SECRET = "canary-pass-7431"
 
+PLACES = {
+    "embed": {"kind": "openai", "model": "m"},
+    "models.default": {"kind": "openai", "model": "m"},
+    "visual.encoder": {"kind": "vllm"},
+    "retrieval.rerank.steps": {"kind": "vllm-score"},
+}
+
 
 def option_classes(annotation: Any, seen: set[type]) -> Iterator[type[BaseModel]]:
     """Every class of options below an annotation."""
@@ -87,6 +94,8 @@ def test_one_module_makes_all_clients():
         "http://h/v1?key=x",
         "http://[::1/v1",
         "http://h:no/v1",
+        "http://a..b/v1",
+        f"http://{'a' * 64}.example/v1",
     ],
 )
 def test_base_url_must_be_a_plain_one(name: str, url: str):
@@ -127,14 +136,18 @@ def test_what_is_refused_is_not_repeated(name: str, given: dict[str, Any], messa
     assert SECRET not in str(caught.value)
 
 
-# ── what is shown ────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("place", ["embed", "models.default", "retrieval.rerank.steps"])
+def test_settings_made_in_python_do_not_repeat_it_either(place: str):
+    values: Any = PLACES[place] | {"api_key": SECRET, "api_key_env": "X"}
+    values = [values] if place.endswith("steps") else values
+    for key in reversed(place.split(".")):
+        values = {key: values}
+    with pytest.raises(ValidationError, match="keep one") as caught:
+        Settings.model_validate(values)
+    assert SECRET not in str(caught.value)
 
-PLACES = {
-    "embed": {"kind": "openai", "model": "m"},
-    "models.default": {"kind": "openai", "model": "m"},
-    "visual.encoder": {"kind": "vllm"},
-    "retrieval.rerank.steps": {"kind": "vllm-score"},
-}
+
+# ── what is shown ────────────────────────────────────────────────────────────────────────────────────
 
 
 def with_options(place: str, **options: str) -> list[str]:

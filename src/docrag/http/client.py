@@ -42,7 +42,7 @@ def make_client(options: EndpointOptions, *, headers: Mapping[str, str]) -> http
             f"{options.base_url}: a SOCKS proxy needs one package more; install it with:"
             ' pip install "httpx[socks]"'
         ) from None
-    except (ValueError, httpx.InvalidURL):  # what they say may hold a password
+    except (ValueError, httpx.InvalidURL):  # what is said may hold a password
         source = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY" if from_environment else "proxy"
         raise ConfigError(
             f"{options.base_url}: {source} cannot be used; expected a URL such as http://proxy.example:3128"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from docrag.options import Options
 
@@ -27,9 +27,6 @@ class EndpointOptions(Options):
     machine and in the house are never asked through one by accident. Certificates are always verified, and
     redirects never followed.
     """
-
-    # A message of pydantic's own would repeat the input, which may be a key.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="where the endpoint is, usually with /v1 at its end"
@@ -95,9 +92,10 @@ class VllmServerOptions(EndpointOptions):
 
 
 def _has_usable_host(url: str) -> bool:
-    """Whether host and port can be told apart: ``http://[::1`` and ``http://host:port`` cannot be asked."""
+    """Whether host and port can be told, and looked up: ``http://a..b`` and ``http://a:b`` cannot."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        host = (parts.hostname or "").encode("idna")  # refuses parts of a name that are empty or too long
+        return bool(host) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
