@@ -18,6 +18,7 @@ from tests.answer.conftest import FakeCorpus, make_page
 from docrag.agents.options import SeekerInspectorOptions
 from docrag.agents.seeker_inspector import SeekerInspectorAgent, SeekerReply
 from docrag.answer.options import ContextOptions
+from docrag.answer.reply import CUT_OFF
 from docrag.chat.events import TokenEvent
 from docrag.chat.json_reply import parse_reply
 from docrag.errors import Cancelled, ModelFormatError, ModelUnavailable
@@ -293,6 +294,16 @@ def test_the_loop_ends_whatever_the_model_says(corpus: FakeCorpus):
     # E1 leaves the buffer with the first choice; the second finds nothing, so what is kept is answered from.
     assert calls_of(answer) == ["seeker", "inspector", "seeker", "inspected_answer"]
     assert (answer.abstained, answer.reason) == (True, Abstention.NOT_IN_DOCUMENTS)
+
+
+def test_an_answer_whose_last_reply_broke_off_is_partial(corpus: FakeCorpus):
+    whole = json.dumps(said(ALDER, ("Birch had 95.", "E2", "Birch station rain 95")))
+    for reply, is_partial in ((whole, False), (whole[: whole.index("Birch") + 8], True)):
+        model = scripted(seek("E1", "E2"), enough(ALDER), reply)
+        answer = SeekerInspectorAgent(agent_parts(corpus, model)).answer(QUESTION)
+        assert calls_of(answer) == ["seeker", "inspector", "inspected_answer"]
+        assert answer.text.startswith("Alder")
+        assert (answer.is_partial, CUT_OFF in answer.warnings) == (is_partial, is_partial)
 
 
 def test_pages_can_be_packed_into_one_picture(corpus: FakeCorpus):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from docrag.agents.options import PlannerOptions, ToolName
 from docrag.agents.tools.calculate import CalculateTool
@@ -53,6 +53,13 @@ class _Loop:
     draft: CitedReply | None = None
 
 
+class _Stopped(NamedTuple):
+    """What ended a loop without an answer, in words, and whether it was the budget."""
+
+    why: str
+    is_spent: bool = False
+
+
 class PlannerAgent:
     """Plans, acts and answers; satisfies `docrag.protocols.Answerer`.
 
@@ -78,10 +85,10 @@ class PlannerAgent:
         )
         loop = _Loop(run, query, tools, [system(opening.system), user(opening.user)])
         try:
-            reply, stopped = self._turns(loop)
-            if reply is not None:
-                return give(self._finisher, run, query, self._writer.verify(run, reply))
-            return self._close(loop, stopped)
+            ended = self._turns(loop)
+            if isinstance(ended, CitedReply):
+                return give(self._finisher, run, query, self._writer.verify(run, ended))
+            return self._close(loop, ended)
         except DocragError as error:
             return break_off(self._finisher, run, query, error, self._best(loop))
 
@@ -98,18 +105,20 @@ class PlannerAgent:
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _turns(self, loop: _Loop) -> tuple[CitedReply | None, str]:
-        """Run turns until the model answers, or until something ends them; say what."""
+    def _turns(self, loop: _Loop) -> CitedReply | _Stopped:
+        """Run turns until the model answers, or until something else ends them."""
         run, meter = loop.run, loop.run.meter
         turn_type = turn_of(loop.tools)
         request = Request(schema=schema_of(turn_type), schema_name="Turn")
         prompt = run.prompts.get("planner")
         while True:
             if not meter.rounds_left:
-                return None, f"all {meter.options.max_rounds} rounds are used (budget.max_rounds)"
+                rounds = f"all {meter.options.max_rounds} rounds are used (budget.max_rounds)"
+                return _Stopped(rounds, is_spent=True)
             limit = meter.options.max_calls
             if limit is not None and limit - meter.usage.n_model_calls <= _KEPT_CALLS:
-                return None, f"all {limit} model calls but the last are used (budget.max_calls)"
+                calls = f"all {limit} model calls but the last are used (budget.max_calls)"
+                return _Stopped(calls, is_spent=True)
             meter.start_round()
             try:
                 # Only a turn that ends the loop has sentences in its action.
@@ -117,7 +126,7 @@ class PlannerAgent:
                 streamed = replace(request, on_token=stream.feed)
                 reply = run.ask("plan", loop.messages, prompt=prompt, request=streamed)
             except (BudgetExceeded, ContextOverflow) as error:
-                return None, str(error)
+                return _Stopped(str(error), is_spent=isinstance(error, BudgetExceeded))
             if reply.finish == "refusal":
                 raise ModelError(f"{reply.model or 'the model'} refused to go on: {reply.text[:200]!r}")
             loop.messages.append(assistant(reply.text[:KEPT_OF_BAD_REPLY]))
@@ -129,14 +138,14 @@ class PlannerAgent:
                 if turn.answer_so_far is not None and turn.answer_so_far.answerable:
                     loop.draft = turn.answer_so_far
                 if isinstance(turn.action, AnswerArguments):
-                    return turn.action, ""
+                    return turn.action
                 if loop.progress.repeats(turn.action):
                     with run.trace.step("repeated call") as detail:
                         detail |= {"action": turn.action.model_dump(mode="json", exclude_none=True)}
-                    return None, "the same step was asked for twice"
+                    return _Stopped("the same step was asked for twice")
                 self._act(loop, turn)
             if loop.progress.n_invalid_in_row > 1 or loop.progress.n_invalid > self._options.max_invalid:
-                return None, f"{loop.progress.n_invalid} actions were asked for that are not possible"
+                return _Stopped(f"{loop.progress.n_invalid} actions were asked for that are not possible")
 
     def _act(self, loop: _Loop, turn: Turn) -> None:
         """Do what a turn asks for, and put what is seen into the conversation."""
@@ -168,28 +177,28 @@ class PlannerAgent:
 
     # ── the end of it ────────────────────────────────────────────────────────────────────────────────
 
-    def _close(self, loop: _Loop, stopped: str) -> Answer:
+    def _close(self, loop: _Loop, stopped: _Stopped) -> Answer:
         """Ask for an answer from what was read; when nothing was, or nothing fits, give what is known."""
         run, query = loop.run, loop.query
-        run.warn(f"stopped early: {stopped}")
-        is_spent = "(budget." in stopped
+        run.warn(f"stopped early: {stopped.why}")
+        reason = Abstention.BUDGET_SPENT if stopped.is_spent else None
         if not loop.read:
             best = self._best(loop)
             if best is not None:
                 return give(self._finisher, run, query, best, is_partial=True)
-            return self._finisher.abstain(run, query, Abstention.BUDGET_SPENT if is_spent else None)
-        cited = self._last_answer(loop, stopped)
+            return self._finisher.abstain(run, query, reason)
+        cited = self._last_answer(loop, stopped.why)
         if not cited.sentences:
             cited = self._best(loop) or cited
         if not cited.sentences:
-            return self._finisher.abstain(run, query, Abstention.BUDGET_SPENT if is_spent else None)
+            return self._finisher.abstain(run, query, reason)
         return give(self._finisher, run, query, cited, is_partial=True)
 
-    def _last_answer(self, loop: _Loop, stopped: str) -> Cited:
+    def _last_answer(self, loop: _Loop, why: str) -> Cited:
         """Ask once more in the conversation, or, where that is too long by now, with the text read alone."""
         run = loop.run
         closing = run.prompts.get("planner_close")
-        rendered = closing.render(question=loop.query.text, reason=f"The search has ended: {stopped}.")
+        rendered = closing.render(question=loop.query.text, reason=f"The search has ended: {why}.")
         try:
             return self._writer.write(run, [*loop.messages, user(rendered.user)], prompt=closing)
         except (BudgetExceeded, ContextOverflow):

@@ -88,9 +88,12 @@ def _read(reply: Reply) -> Read:
 
 
 def give(finisher: Finisher, run: Run, query: Query, cited: Cited, *, is_partial: bool = False) -> Answer:
-    """Say what was not said yet of an answer and return it; an empty one is an abstention."""
+    """Say what was not said yet of an answer and return it; an empty one is an abstention.
+
+    One that a reply which broke off has a part in is partial, as the warning of it says.
+    """
     run.say_rest(cited.text)
-    return finisher.answer(run, query, cited, is_partial=is_partial)
+    return finisher.answer(run, query, cited, is_partial=is_partial or CUT_OFF in run.warnings)
 
 
 def break_off(
