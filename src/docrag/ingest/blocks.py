@@ -63,17 +63,23 @@ def blocks_of(lines: Sequence[Line]) -> list[list[Line]]:
     """Blocks from top to bottom. A line that opens a list item starts a block of its own."""
     blocks: list[list[Line]] = []
     boxes: list[Box] = []
+    open_: list[int] = []  # blocks that a line further down may still continue
     for line in sorted(lines, key=lambda item: (item.box.y0, item.box.x0)):
-        index = next(
-            (i for i in range(len(blocks) - 1, -1, -1) if _continues(blocks[i], boxes[i], line)), None
-        )
+        open_ = [i for i in open_ if _is_near(blocks[i][-1], line)]
+        index = next((i for i in reversed(open_) if _continues(blocks[i], boxes[i], line)), None)
         if index is None:
+            open_.append(len(blocks))
             blocks.append([line])
             boxes.append(line.box)
         else:
             blocks[index].append(line)
             boxes[index] = union_box((boxes[index], line.box))
     return blocks
+
+
+def _is_near(last: Line, line: Line) -> bool:
+    """Whether `line`, or one that begins below it and is as high as `last`, may be the next after `last`."""
+    return line.box.y0 - last.box.y1 <= _MAX_LINE_GAP * last.box.height
 
 
 def _continues(lines: Sequence[Line], block: Box, line: Line) -> bool:

@@ -15,6 +15,10 @@ from docrag.ingest.pymupdf_source import PyMuPdfSource
 from docrag.protocols import LayoutBox, PageSource, RawPage
 from docrag.types import RegionKind
 
+MAX_LINES = 1000
+"""Lines of text, cut at wide gaps, that the model is asked about: a map of 400 labels took it up to 5 s of
+CPU time, of 800 up to 19 s, of 3,000 more than a page may have. The densest pages of reports have some 300."""
+
 _KINDS: dict[str, RegionKind] = {
     "text": "text",
     "title": "section-header",
@@ -59,6 +63,9 @@ class MlLayout:
         """Regions of the page in the model's order."""
         if not isinstance(source, PyMuPdfSource) or not page.words:
             return self._fallback.detect(page, source)
+        lines = lines_of(page.words)
+        if len(lines) > MAX_LINES:
+            return self._fallback.detect(page, source)
         try:
             source.check_images(page.page_no)
         except IngestError:  # the model looks at a picture of the page; this one cannot be rendered
@@ -75,7 +82,7 @@ class MlLayout:
             )
         # The model looks for texts first: a chart whose letters are drawn as paths has none.
         tables = [f.box for f in found if f.kind == "table"]
-        for box in vector_pictures(page, lines_of(page.words), tables):
+        for box in vector_pictures(page, lines, tables):
             if sum(box.overlap_fraction(f.box) for f in found) <= _MAX_SHARED:
                 found.append(LayoutBox("picture", box, 1.0))
         n_covered = sum(any(f.box.contains_point(*w.box.center) for f in found) for w in page.words)

@@ -35,9 +35,11 @@ def reading_order(boxes: Sequence[Box], *, right_to_left: bool = False) -> list[
     left = (x0 + x1)[:, None] < (x0 + x1)
     # divided[a, b]: some c lies between a and b in height and overlaps both of them in x.
     divided = np.zeros((n, n), dtype=bool)
-    low, high = np.minimum(middle_y[:, None], middle_y), np.maximum(middle_y[:, None], middle_y)
     for c in range(n):
-        divided |= overlaps[:, c, None] & overlaps[c, None, :] & (low < middle_y[c]) & (middle_y[c] < high)
+        higher = np.flatnonzero(overlaps[c] & (middle_y < middle_y[c]))
+        lower = np.flatnonzero(overlaps[c] & (middle_y > middle_y[c]))
+        divided[np.ix_(higher, lower)] = True
+        divided[np.ix_(lower, higher)] = True
     before = np.where(overlaps | divided, above, left)
     np.fill_diagonal(before, False)
     waiting = before.sum(axis=0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from statistics import median
+
+import numpy as np
 
 from docrag.geometry import Box, union_box
 from docrag.ingest.blocks import blocks_of
@@ -81,20 +84,30 @@ def _distinct(values: Sequence[float]) -> int:
 
 
 def _touching(boxes: Sequence[Box]) -> list[list[Box]]:
-    """Groups of boxes that touch, directly or through others."""
-    groups: list[tuple[Box, list[Box]]] = []
+    """Groups of boxes that touch: a group takes in what touches the box around it."""
+    members: list[list[Box]] = []
+    # The box around each group, in order; NaN touches nothing, so it stands for groups that were joined.
+    bounds = np.full((len(boxes), 4), np.nan)
     for box in sorted(boxes, key=lambda b: b.y0):
+        n_groups = len(members)
         reach = box.padded(_JOIN_PT / 2)
-        members = [box]
-        rest: list[tuple[Box, list[Box]]] = []
-        for bound, group in groups:
-            if bound.intersection(reach) is not None:
-                members += group
-                reach = union_box((reach, bound))
-            else:
-                rest.append((bound, group))
-        groups = [*rest, (reach, members)]
-    return [members for _, members in groups]
+        group = [box]
+        at = 0
+        while at < n_groups:
+            x0, y0, x1, y1 = bounds[at:n_groups].T
+            touches = (x0 < reach.x1) & (x1 > reach.x0) & (y0 < reach.y1) & (y1 > reach.y0)
+            first = int(touches.argmax())
+            if not touches[first]:
+                break
+            at += first
+            group += members[at]
+            reach = union_box((reach, Box(*bounds[at].tolist())))
+            bounds[at] = np.nan
+            members[at] = []
+            at += 1  # groups before it were compared with a smaller reach, and stay apart
+        bounds[n_groups] = reach
+        members.append(group)
+    return [group for group in members if group]
 
 
 def aligned_tables(lines: Sequence[Line]) -> list[Box]:
@@ -155,20 +168,27 @@ def _is_table(rows: Sequence[Sequence[Line]]) -> bool:
     # Two columns of words are as often a form or two short paragraphs: they need numbers to be a table.
     if most < 3 and n_numeric < 0.5 * n_beside:
         return False
-    aligned = 0
-    everything = [line.box for row in cells for line in row]
-    for row in cells:
-        aligned += (
-            sum(_n_aligned(line.box, everything, em) >= min(_MIN_ROWS, len(cells)) for line in row) >= 2
-        )
-    return aligned >= _MIN_ALIGNED * len(cells)
-
-
-def _n_aligned(box: Box, others: Sequence[Box], em: float) -> int:
-    """Number of boxes, itself included, on the same left edge, right edge or middle: the largest of these."""
-    near = _ALIGNED_EM * em
-    return max(
-        sum(abs(other.x0 - box.x0) < near for other in others),
-        sum(abs(other.x1 - box.x1) < near for other in others),
-        sum(abs(other.center[0] - box.center[0]) < near for other in others),
+    aligned = _Edges([line.box for row in cells for line in row])
+    n_rows = sum(
+        sum(aligned.n_near(line.box, _ALIGNED_EM * em) >= min(_MIN_ROWS, len(cells)) for line in row) >= 2
+        for row in cells
     )
+    return n_rows >= _MIN_ALIGNED * len(cells)
+
+
+class _Edges:
+    """Left edges, right edges and middles of boxes, each sorted."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        self._sorted = [sorted(values) for values in zip(*map(_positions, boxes), strict=True)]
+
+    def n_near(self, box: Box, distance_pt: float) -> int:
+        """Boxes within `distance_pt` of the left edge, right edge or middle of `box`: the largest number."""
+        return max(
+            bisect_left(values, x + distance_pt) - bisect_right(values, x - distance_pt)
+            for values, x in zip(self._sorted, _positions(box), strict=True)
+        )
+
+
+def _positions(box: Box) -> tuple[float, float, float]:
+    return box.x0, box.x1, box.center[0]
