@@ -28,6 +28,14 @@ def test_questions_and_documents_are_read(write_dataset: Write, make_question: M
     assert not second.is_answerable
 
 
+@pytest.mark.parametrize("answer", ["not answerable", "Not answerable.", " NOT ANSWERABLE"])
+def test_no_answer_is_understood_however_it_is_written(
+    write_dataset: Write, make_question: Make, answer: str
+):
+    (question,) = load_dataset(write_dataset(make_question("q1", answer=answer, evidence_pages=[]))).questions
+    assert (question.answer, question.is_answerable) == ("Not answerable", False)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

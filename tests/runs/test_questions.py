@@ -6,7 +6,7 @@ import pytest
 
 from docrag.errors import UsageError
 from docrag.runs.options import QuestionRow, RunOptions
-from docrag.runs.questions import digest, read_questions, scope_of
+from docrag.runs.questions import digest, labelled, read_questions, scope_of
 from docrag.types import Scope
 
 
@@ -84,6 +84,12 @@ def test_every_wrong_line_is_named_up_to_ten(read):
     shown = str(caught.value).splitlines()
     assert len(shown) == 11
     assert shown[-1] == "… and 2 more"
+
+
+def test_no_answer_is_understood_however_it_is_written(read):
+    (row,) = read("question,answer\nQ?,not answerable.\n", "q.csv")
+    assert row.answer == "Not answerable"
+    assert not labelled(row).is_answerable
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

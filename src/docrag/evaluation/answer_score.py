@@ -54,6 +54,11 @@ def is_abstention(prediction: str) -> bool:
     return prediction.strip().rstrip(".").lower() == NOT_ANSWERABLE.lower()
 
 
+def canonical(gold: str) -> str:
+    """`NOT_ANSWERABLE` for a right answer that says so, in any case and with a full stop; else as it is."""
+    return NOT_ANSWERABLE if is_abstention(gold) else gold
+
+
 def normalised(value: object) -> str:
     """Lower case, without parenthesised parts, one pair of outer quotes, leading $ and trailing %."""
     text = _PARENTHESISED.sub("", str(value).lower().strip()).strip()

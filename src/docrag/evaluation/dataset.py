@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from docrag.errors import UsageError
-from docrag.evaluation.answer_score import ANSWER_FORMATS, AnswerFormat
+from docrag.evaluation.answer_score import ANSWER_FORMATS, AnswerFormat, canonical
 from docrag.types import NOT_ANSWERABLE
 
 QUESTIONS_FILE = "questions.jsonl"
@@ -174,7 +174,7 @@ def _question(record: Mapping[str, Any]) -> Question:
         question_id=record["id"],
         doc=record["doc"],
         text=record["question"],
-        answer=record["answer"],
+        answer=canonical(record["answer"]),
         answer_format=record["answer_format"],
         evidence_pages=tuple(record["evidence_pages"]),
         evidence_sources=tuple(record.get("evidence_sources", ())),

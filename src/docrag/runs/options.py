@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from docrag.evaluation.answer_score import AnswerFormat
+from docrag.evaluation.answer_score import AnswerFormat, canonical
 from docrag.options import Options
 from docrag.pipeline.settings import Settings
 
@@ -36,7 +36,7 @@ class QuestionRow(Options):
     id: str = Field(default="", description="its number where none is given")
     doc: str | None = Field(default=None, description="the document that holds the answer")
     docs: Listed | None = Field(default=None, description="look into these documents only")
-    answer: str | None = Field(
+    answer: Annotated[str, AfterValidator(canonical)] | None = Field(
         default=None, description='the right answer, "Not answerable" where there is none; for the metrics'
     )
     answer_format: AnswerFormat = Field(
