@@ -169,6 +169,23 @@ def test_branches_search_by_words_and_by_looks_only_where_there_are_both():
     assert split["image"].retrieval.fusion.weights == {"visual": 0.5}
 
 
+def test_keywords_are_asked_for_only_in_the_branch_that_searches_by_them():
+    split = by_words_and_by_looks(
+        settings(
+            "visual.encoder.kind=local",
+            "visual.encoder.model=x",
+            "retrieval.retrievers=[bm25, visual]",
+            "retrieval.fusion.weights={bm25: 1, visual: 1}",
+            "retrieval.query.ensemble.retrievers=[bm25]",
+        )
+    )
+    assert split is not None
+    assert split["image"].retrieval.query.ensemble is None
+    text = split["text"].retrieval.query.ensemble
+    assert text is not None
+    assert text.retrievers == ("bm25",)
+
+
 @pytest.mark.parametrize(
     ("retrievers", "fusion", "text", "image"),
     [

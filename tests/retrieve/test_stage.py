@@ -317,6 +317,13 @@ def test_weights_that_do_not_fit_are_refused(fusion: WeightedSumOptions):
         build_retrieval_stage(CORPUS, LetterEmbedder(), RetrievalOptions(fusion=fusion))
 
 
+def test_keywords_for_a_retriever_that_is_not_there_are_refused():
+    # They would be asked for, paid, and given to nobody.
+    options = RetrievalOptions.model_validate({"query": {"ensemble": {"retrievers": ["bm52"]}}})
+    with pytest.raises(ConfigError, match=r"query\.ensemble\.retrievers names bm52; .* are: bm25, dense"):
+        build_retrieval_stage(CORPUS, LetterEmbedder(), options)
+
+
 @pytest.mark.parametrize("order", [("bm25",), ("bm25", "dense", "visual")])
 def test_a_union_orders_all_retrievers_and_no_other(order: tuple[str, ...]):
     options = RetrievalOptions(fusion=UnionOptions(order=order))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from docrag.answer.extractive.answerer import ExtractiveAnswerer
 from docrag.answer.options import ExtractiveOptions
@@ -22,6 +22,7 @@ from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.guided_refiner import LateInteraction
 from docrag.retrieve.options import ReciprocalRankOptions, UnionOptions, WeightedSumOptions
 from docrag.retrieve.query.build import build_planners
+from docrag.retrieve.query.options import QueryOptions
 from docrag.retrieve.rerank.build import RerankParts, build_rerankers
 from docrag.retrieve.rerank.loaded import LoadedModels
 from docrag.retrieve.stage import RetrievalStage
@@ -126,6 +127,15 @@ def build_answerer(
     return build_model_answerer(settings.answer, parts, branch_searches=branch_searches)
 
 
+def _for_retrievers(options: QueryOptions, names: Collection[str]) -> QueryOptions:
+    """Options of the query side without keywords for retrievers that are not among `names`."""
+    ensemble = options.ensemble
+    if ensemble is not None:
+        served = tuple(name for name in ensemble.retrievers if name in names)
+        ensemble = ensemble.model_copy(update={"retrievers": served}) if served else None
+    return options.model_copy(update={"ensemble": ensemble})
+
+
 def by_words_and_by_looks(settings: Settings) -> dict[str, Settings] | None:
     """Settings of a search by words, "text", and of one by looks, "image"; None where there is but one."""
     names = settings.retrieval.retrievers
@@ -150,6 +160,7 @@ def by_words_and_by_looks(settings: Settings) -> dict[str, Settings] | None:
                 "retrievers": kept,
                 "fusion": fusion.model_copy(update=changes),
                 "guided_query": None,
+                "query": _for_retrievers(settings.retrieval.query, kept),
             }
         )
         return settings.model_copy(update={"retrieval": retrieval, "custom": CustomParts()})

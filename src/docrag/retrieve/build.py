@@ -66,6 +66,8 @@ def build_retrieval_stage(
             f"{', '.join(twice)} stands twice among the retrievers, which are told apart by their names: "
             f"{', '.join(configured)}; name each once, and those of custom.retrievers otherwise"
         )
+    if options.query.ensemble is not None:
+        _check_known("query.ensemble.retrievers", options.query.ensemble.retrievers, configured)
     retrievers: list[Retriever] = []
     for name in options.retrievers:
         if name == "bm25":
@@ -187,13 +189,18 @@ _NORMALISERS: dict[str, Normaliser] = {
 }
 
 
-def _check_names(option: str, names: Collection[str], configured: tuple[str, ...]) -> None:
-    """ConfigError unless `names` are the configured retrievers."""
+def _check_known(option: str, names: Collection[str], configured: tuple[str, ...]) -> None:
+    """ConfigError unless `names` are among the configured retrievers."""
     if unknown := sorted(set(names) - set(configured)):
         raise ConfigError(
-            f"retrieval.fusion.{option} names {', '.join(unknown)}; "
+            f"retrieval.{option} names {', '.join(unknown)}; "
             f"the configured retrievers are: {', '.join(configured)}"
         )
+
+
+def _check_names(option: str, names: Collection[str], configured: tuple[str, ...]) -> None:
+    """ConfigError unless `names` are the configured retrievers."""
+    _check_known(f"fusion.{option}", names, configured)
     if missing := sorted(set(configured) - set(names)):
         what = "has no weight for" if option == "weights" else "leaves out"
         raise ConfigError(f"retrieval.fusion.{option} {what} {', '.join(missing)}")
