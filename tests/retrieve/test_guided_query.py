@@ -13,6 +13,7 @@ from docrag.errors import ConfigError
 from docrag.late_interaction.multivectors import encode
 from docrag.late_interaction.view import VectorPart, VectorView
 from docrag.protocols import QueryVectors
+from docrag.report.search_explain import source_names
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.fusion.guided_query import (
     Pages,
@@ -181,8 +182,9 @@ VISUAL = FixedRetriever("visual", [Scored(unit("d.pdf", n), s) for n, s in ((1, 
 def test_the_stage_refines_before_it_boosts():
     stage = build_retrieval_stage(CORPUS, None, OPTIONS, visual=VISUAL, late_interaction=SEEN)
     result = stage.search(Query("ice lake"), k=4)
-    assert [step.name for step in result.steps][:4] == ["bm25", "visual", "fusion", "GuidedRefiner"]
+    assert [step.name for step in result.steps][:4] == ["bm25", "visual", "fusion", "guided query"]
     assert sum("guided query" in hit.sources for hit in result.hits) == 3
+    assert source_names(result) == ["bm25", "visual", "guided query"]  # as they ran
 
 
 @pytest.mark.parametrize("names", [("bm25",), ("visual",)])

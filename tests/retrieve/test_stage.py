@@ -160,6 +160,8 @@ def test_what_fusion_gave_is_kept_apart_from_boosts_and_rerankers():
 
 def test_what_fusion_gave_is_said_of_units_that_a_refiner_moved():
     class Swapped:
+        name = "swapped"
+
         def rerank(self, query: Query, candidates: Sequence[Fused]) -> list[Fused]:
             first, second, *rest = candidates
             return [second, first, *rest]

@@ -30,7 +30,7 @@ from docrag.retrieve.options import (
 from docrag.retrieve.query.plan import Planner
 from docrag.retrieve.reference_boost import ReferenceBoost
 from docrag.retrieve.rerank.reranked import RerankStep
-from docrag.retrieve.stage import RetrievalStage
+from docrag.retrieve.stage import Refiner, RetrievalStage
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def weights_of(
 
 def _refiners(
     options: RetrievalOptions, retrievers: Sequence[Retriever], late_interaction: LateInteraction | None
-) -> list[Reranker]:
+) -> list[Refiner]:
     guided = options.guided_query
     if guided is None:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, total_usage
@@ -52,6 +52,12 @@ PageOrder = Literal["rank", "document"]
 """Best first; or document by document, the one with the best hit first, in page order."""
 
 
+class Refiner(Reranker, Protocol):
+    """Reorders what fusion gives, before it is boosted; `name` is that of its step and of its source."""
+
+    name: str
+
+
 class RetrievalStage:
     """Runs retrievers, fuses their rankings, applies boosts and rerankers, and makes hits of the best.
 
@@ -73,7 +79,7 @@ class RetrievalStage:
         fusion: Fusion,
         *,
         planners: Sequence[Planner] = (),
-        refiners: Sequence[Reranker] = (),
+        refiners: Sequence[Refiner] = (),
         boosts: Sequence[tuple[Boost, float]] = (),
         rerank_steps: Sequence[RerankStep] = (),
         rerankers: Sequence[Reranker] = (),
@@ -140,7 +146,7 @@ class RetrievalStage:
         watch.record("fusion", by=_kind(self._fusion), n_units=len(fused))
         for refiner in self._refiners:
             fused = refiner.rerank(query, fused)
-            watch.record(type(refiner).__name__, n_units=len(fused))
+            watch.record(refiner.name, n_units=len(fused))
         for boost, weight in self._boosts:
             lifts = of_kinds(self._corpus, boost.lift(query, fused), query.scope)
             fused = boosted(fused, lifts, name=boost.name, weight=weight)
