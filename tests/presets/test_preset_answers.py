@@ -102,7 +102,7 @@ def beyond_text(answer: Answer) -> None:
 
 
 def gqr(answer: Answer) -> None:
-    assert "GuidedRefiner" in stages(answer)
+    assert "guided query" in stages(answer)
     images_only(4)(answer)
 
 

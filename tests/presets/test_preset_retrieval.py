@@ -75,7 +75,7 @@ def cmrag(result: SearchResult) -> None:
 
 
 def gqr(result: SearchResult) -> None:
-    assert "GuidedRefiner" in steps(result)
+    assert "guided query" in steps(result)
     assert pages(result)[0] == RED_PAGE
 
 
