@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 from docrag.geometry import Box
 from docrag.report.crops import Crop
 from docrag.report.explain import abstention_text
-from docrag.report.printable import printable
+from docrag.report.self_contained import rendered
 from docrag.types import Answer
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,19 +31,11 @@ def answer_html(
     `crops` holds page pictures by citation number, `missing` says why a citation has none, and `facts` are
     names and values about the run, such as versions.
     """
-    import jinja2
-
-    css = answer_css()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=shown,
-    )
     cited = {citation.evidence_id for citation in answer.citations}
-    return environment.get_template("answer.html").render(
+    return rendered(
+        _TEMPLATES,
+        "answer.html",
+        css=answer_css(),
         answer=answer,
         by_n={citation.n: citation for citation in answer.citations},
         reason=abstention_text(answer),
@@ -54,8 +44,6 @@ def answer_html(
         cited=cited,
         retrievers=sorted({name for evidence in answer.evidence for name in evidence.hit.sources}),
         facts=facts,
-        css=css,
-        style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
         written_at=written_at.astimezone(UTC),
     )
 
@@ -63,11 +51,6 @@ def answer_html(
 def answer_css() -> str:
     """Style of reports, as a file holds it."""
     return (_TEMPLATES / "answer.css").read_text("utf-8")
-
-
-def shown(value: object) -> object:
-    """Make every text printable; our own style sheet is marked as safe and stays as its hash wants it."""
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def crop_view(crop: Crop) -> dict[str, Any]:

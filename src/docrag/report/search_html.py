@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from docrag.geometry import Box
 from docrag.report.crops import JPEG_QUALITY
-from docrag.report.printable import printable
 from docrag.report.search_explain import explanation
+from docrag.report.self_contained import rendered
 from docrag.retrieve.stage import SearchResult
 from docrag.types import UnitRef
 
@@ -55,27 +54,18 @@ def search_html(
 
     Nothing is fetched, nothing runs.
     """
-    import jinja2
-
     most_layers = max((len(picture.layers) for picture in pictures.values()), default=0)
     css = (_TEMPLATES / "search.css").read_text("utf-8") + _layer_rules(most_layers)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    return environment.get_template("search.html").render(
+    return rendered(
+        _TEMPLATES,
+        "search.html",
+        css=css,
         query=result.query.text,
         hits=result.hits,
         about=explanation(result),
         views={unit: _view(picture) for unit, picture in pictures.items()},
         missing=missing,
         notices=notices,
-        css=css,
-        style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
         written_at=written_at.astimezone(UTC),
     )
 
@@ -109,11 +99,6 @@ def _layer_rules(n_layers: int) -> str:
         "{ background: var(--hot); color: white }\n"
         for i in range(1, n_layers + 1)
     )
-
-
-def _shown(value: object) -> object:
-    """Make every text printable; our own style sheet is marked as safe and stays as its hash wants it."""
-    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _view(picture: PagePicture) -> dict[str, Any]:

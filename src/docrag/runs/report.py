@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from docrag.errors import IngestError
 from docrag.evaluation.answer_score import score_answer
 from docrag.evaluation.report import Report
 from docrag.geometry import Box
-from docrag.report.html import answer_css, crop_view, shown
+from docrag.report.html import answer_css, crop_view
+from docrag.report.self_contained import rendered
 from docrag.results.files import PageFiles
 from docrag.runs.options import QuestionRow
 from docrag.store.durable import storage_errors, write_atomically
@@ -35,25 +34,16 @@ def write_run_report(
 
     The first `n_pictures` cited places are shown. Nothing in the file depends on time.
     """
-    import jinja2
-
     css = answer_css() + (_TEMPLATES / "run.css").read_text("utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=shown,
-    )
     entries = [_entry(row, answer) for row, answer in zip(questions, answers, strict=True)]
     _add_pictures(entries, files, n_pictures)
-    html = environment.get_template("run.html").render(
+    html = rendered(
+        _TEMPLATES,
+        "run.html",
+        css=css,
         name=name,
         entries=entries,
         reports=[report for report in reports if report.groups],
-        css=css,
-        style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
     )
     with storage_errors(path.parent, f"writing {path.name}"):
         write_atomically(path, html.encode("utf-8", "backslashreplace"))
