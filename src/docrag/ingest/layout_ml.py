@@ -17,7 +17,7 @@ from docrag.types import RegionKind
 
 MAX_LINES = 1000
 """Lines of text, cut at wide gaps, that the model is asked about: a map of 400 labels took it up to 5 s of
-CPU time, of 800 up to 19 s, of 3,000 more than a page may have. The densest pages of reports have some 300."""
+CPU time, of 800 up to 19 s, of 3,000 more than a page may have. Dense pages of reports have some 300."""
 
 _KINDS: dict[str, RegionKind] = {
     "text": "text",
