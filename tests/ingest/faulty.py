@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -189,8 +189,9 @@ class MemoryWriter:
         self.pages[document.doc_id] = draft.pages
         del self.drafts[draft.key]
 
-    def remove(self, doc: str) -> None:
-        del self.committed[doc]
+    def remove_all(self, docs: Collection[str]) -> None:
+        for doc in docs:
+            del self.committed[doc]
 
     def rename_all(self, names: Mapping[str, str]) -> None:
         moved = {new: self.committed.pop(old) for old, new in names.items()}
@@ -198,10 +199,9 @@ class MemoryWriter:
         for new, document in moved.items():
             self.committed[new] = dataclasses.replace(document, doc=new)
 
-    def update_file(self, doc: str, *, size_bytes: int, mtime_ns: int, aliases: Sequence[str]) -> None:
-        self.committed[doc] = dataclasses.replace(
-            self.committed[doc], size_bytes=size_bytes, mtime_ns=mtime_ns, aliases=tuple(aliases)
-        )
+    def update_files(self, documents: Sequence[Document]) -> None:
+        assert {d.doc_id for d in documents} == {self.committed[d.doc].doc_id for d in documents}
+        self.committed.update((document.doc, document) for document in documents)
 
     def finish(self, *, keep_drafts: object = None) -> None:
         self.n_finished += 1

@@ -68,13 +68,9 @@ class Folder:
     def sync(self, writer: MemoryWriter, asked: Iterable[Path] = (ROOT,), *, force: bool = False) -> int:
         """Carry a plan out as a run does; the number of contents read."""
         plan = self.plan(writer, self.scan(asked), force=force)
-        for gone in plan.removals:
-            writer.remove(gone.doc)
+        writer.remove_all([gone.doc for gone in plan.removals])
         writer.rename_all({k.document.doc: k.name for k in plan.kept if k.document.doc != k.name})
-        for keep in plan.kept:
-            writer.update_file(
-                keep.name, size_bytes=keep.file.size_bytes, mtime_ns=keep.file.mtime_ns, aliases=keep.aliases
-            )
+        writer.update_files([keep.updated for keep in plan.kept])
         for addition in plan.additions:
             content = self.files[addition.file.doc][0]
             added = document(

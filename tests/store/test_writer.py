@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -209,22 +210,42 @@ def test_renaming_reads_nothing_again_and_two_files_may_swap_names(tmp_path: Pat
 def test_file_facts_change_without_touching_pages(tmp_path: Path):
     with open_writer(tmp_path) as writer:
         put(writer, "a.pdf", "aa", [make_page(1, "cat")])
-        writer.update_file("a.pdf", size_bytes=7, mtime_ns=9, aliases=["b.pdf"])
         expected = make_document("a.pdf", "aa", 1, size_bytes=7, mtime_ns=9, aliases=("b.pdf",))
+        writer.update_files([dataclasses.replace(expected, title="another")])  # which is no fact of a file
         assert writer.documents() == [expected]
     with IndexReader(tmp_path) as reader:
         assert list(reader.documents()) == [expected]
 
 
+def test_many_files_are_noted_and_many_documents_removed_in_one_step(tmp_path: Path):
+    steps: list[str] = []
+    with open_writer(tmp_path, on_write=steps.append) as writer:
+        for i in range(5):
+            put(writer, f"{i}.pdf", f"id{i}", [make_page(1, "cat")])
+        touched = [dataclasses.replace(document, mtime_ns=99) for document in writer.documents()]
+        steps.clear()
+        writer.update_files(touched)
+        assert steps == ["before documents update", "after documents update"]
+        assert writer.documents() == touched
+        steps.clear()
+        writer.remove_all(["0.pdf", "3.pdf"])
+        assert steps == ["before documents delete", "after documents delete"]
+        assert [document.doc for document in writer.documents()] == ["1.pdf", "2.pdf", "4.pdf"]
+        writer.remove_all([])
+        writer.update_files([])
+        assert len(steps) == 2
+    assert found(tmp_path, "cat") == [("1.pdf", 1), ("2.pdf", 1), ("4.pdf", 1)]
+
+
 def test_an_unchanged_run_writes_nothing(tmp_path: Path):
     with open_writer(tmp_path) as writer:
         put(writer, "a.pdf", "aa", [make_page(1, "cat")])
-        writer.update_file("a.pdf", size_bytes=7, mtime_ns=9, aliases=[])
+        writer.update_files([make_document("a.pdf", "aa", 1, size_bytes=7, mtime_ns=9)])
         writer.finish(keep_drafts=())
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     steps: list[str] = []
     with open_writer(tmp_path, on_write=steps.append) as writer:
-        writer.update_file("a.pdf", size_bytes=7, mtime_ns=9, aliases=[])
+        writer.update_files([make_document("a.pdf", "aa", 1, size_bytes=7, mtime_ns=9)])
         writer.rename_all({})
         writer.finish(keep_drafts=())
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from docrag.ingest.folder import FoundFile, Scan
@@ -56,6 +56,17 @@ class Keep:
     def name(self) -> str:
         """The name from now on."""
         return self.file.doc
+
+    @property
+    def updated(self) -> Document:
+        """The document from now on."""
+        return replace(
+            self.document,
+            doc=self.name,
+            size_bytes=self.file.size_bytes,
+            mtime_ns=self.file.mtime_ns,
+            aliases=self.aliases,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +173,5 @@ def _is_below(name: str, places: Set[str]) -> bool:
 
 
 def _keep(document: Document, file: FoundFile, aliases: tuple[str, ...]) -> Keep:
-    now = (file.doc, aliases, file.size_bytes, file.mtime_ns)
-    before = (document.doc, document.aliases, document.size_bytes, document.mtime_ns)
-    return Keep(document, file, aliases, now != before)
+    keep = Keep(document, file, aliases, is_touched=False)
+    return replace(keep, is_touched=keep.updated != document)

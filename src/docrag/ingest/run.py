@@ -165,22 +165,16 @@ class _Run(Generic[SinkT]):
             message = f"cannot be read ({error.strerror or error})"
             self._done(FileResult(doc, "", "refused", Reason.IO_ERROR, message))
         refused = {result.doc for result in self._results}
+        self._writer.remove_all([document.doc for document in plan.removals])
         for document in plan.removals:
-            self._writer.remove(document.doc)
             if document.doc not in refused:
                 self._done(FileResult(document.doc, document.doc_id, "removed"))
         renames = {keep.document.doc: keep.name for keep in plan.kept if keep.name != keep.document.doc}
         if renames:
             self._writer.rename_all(renames)
+        self._writer.update_files([keep.updated for keep in plan.kept if keep.is_touched])
         asked = {file.doc for file in self._scan.files}
         for keep in plan.kept:
-            if keep.is_touched:
-                self._writer.update_file(
-                    keep.name,
-                    size_bytes=keep.file.size_bytes,
-                    mtime_ns=keep.file.mtime_ns,
-                    aliases=keep.aliases,
-                )
             for result in _kept_results(keep):
                 if result.doc in asked and result.doc not in refused:
                     self._done(result)
@@ -331,7 +325,7 @@ class _Run(Generic[SinkT]):
         # Its file has no such content any more; unless the content, committed under another name in this run,
         # took the row along.
         if addition.is_replacement and reason not in _TRANSIENT and self._is_committed(addition.file.doc):
-            self._writer.remove(addition.file.doc)
+            self._writer.remove_all([addition.file.doc])
         for name in (addition.file.doc, *(duplicate.doc for duplicate in addition.duplicates)):
             self._done(
                 FileResult(name, addition.doc_id, "refused", reason, message, len(failures), 0, failures)

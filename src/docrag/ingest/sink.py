@@ -53,16 +53,16 @@ class IndexSink(Protocol[SinkT]):
         """Make a draft visible in one step, in place of what had its name."""
         ...
 
-    def remove(self, doc: str) -> None:
-        """Hide a document."""
+    def remove_all(self, docs: Collection[str]) -> None:
+        """Hide documents, in one step."""
         ...
 
     def rename_all(self, names: Mapping[str, str]) -> None:
         """Change names, from old to new, in one step."""
         ...
 
-    def update_file(self, doc: str, *, size_bytes: int, mtime_ns: int, aliases: Sequence[str]) -> None:
-        """Note what changed about the file of a document whose bytes stayed the same."""
+    def update_files(self, documents: Sequence[Document]) -> None:
+        """Note size, time and aliases of the files of documents whose bytes stayed the same, in one step."""
         ...
 
     def finish(self, *, keep_drafts: Collection[str] | None = None) -> None:

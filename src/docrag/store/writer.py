@@ -178,9 +178,14 @@ class IndexWriter:
 
     def remove(self, doc: str) -> None:
         """Hide a document at once; `finish` deletes its rows."""
-        ingest_id = self._row(doc).ingest_id
-        self._storage.delete(DOCUMENTS, f"ingest_id = {tables.quoted(ingest_id)}")
-        self._committed = self._read_committed()
+        self.remove_all([doc])
+
+    def remove_all(self, docs: Collection[str]) -> None:
+        """Hide documents, all in one step."""
+        ingest_ids = [self._row(doc).ingest_id for doc in docs]
+        if ingest_ids:
+            self._storage.delete(DOCUMENTS, tables.is_in("ingest_id", ingest_ids))
+            self._committed = self._read_committed()
 
     def rename(self, old: str, new: str) -> None:
         """Change the name of a document; nothing is read again."""
@@ -202,14 +207,19 @@ class IndexWriter:
             ]
         )
 
-    def update_file(self, doc: str, *, size_bytes: int, mtime_ns: int, aliases: Sequence[str]) -> None:
-        """Note what changed about the file of a document whose bytes stayed the same."""
-        row = self._row(doc)
-        changed = dataclasses.replace(
-            row.document, size_bytes=size_bytes, mtime_ns=mtime_ns, aliases=tuple(aliases)
-        )
-        if changed != row.document:
-            self._replace([dataclasses.replace(row, document=changed)])
+    def update_files(self, documents: Sequence[Document]) -> None:
+        """Note size, time and aliases of the files of documents whose bytes stayed the same, in one step."""
+        rows = [(self._row(document.doc), document) for document in documents]
+        changed = [
+            dataclasses.replace(
+                row,
+                document=dataclasses.replace(
+                    row.document, size_bytes=new.size_bytes, mtime_ns=new.mtime_ns, aliases=new.aliases
+                ),
+            )
+            for row, new in rows
+        ]
+        self._replace([new for new, (row, _) in zip(changed, rows, strict=True) if new != row])
 
     def finish(self, *, keep_drafts: Collection[str] | None = ()) -> None:
         """Delete rows of nothing, complete the full-text indices and merge small files.
