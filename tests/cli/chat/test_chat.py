@@ -48,6 +48,16 @@ def test_a_follow_up_is_completed_from_the_question_before(talk):
     assert "3.9 million" in result.out
 
 
+def test_that_a_model_reads_the_conversation_is_said_while_it_does(talk):
+    reply = 'models.default.replies=["{\\"question\\": \\"What was the revenue in 2022?\\"}"]'
+    options = ("--set", "models.default.kind=scripted", "--set", reply)
+    said = talk(REVENUE, "And the year before?", options=options)
+    assert said.err.index("… reading the conversation") < said.err.index(
+        "understood as: What was the revenue"
+    )
+    assert "3.9 million" in said.out
+
+
 def test_every_answer_of_a_conversation_can_be_asked_again(talk, docrag: CommandLine, reports: Path):
     said = talk(REVENUE, "And in 2022?", "/why", options=("--json",))
     last = json.loads(said.out[said.out.index("{\n") :])["turns"][1]["answer"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from docrag.cli.chat.lines import COMMANDS, Ask, Command, documents_named, read_line
 from docrag.cli.chat.screen import AnswerScreen
 from docrag.cli.output import Output
+from docrag.cli.steps import steps_shown
 from docrag.errors import DocragError, UsageError
 from docrag.report.printable import one_line, printable
 
@@ -120,7 +121,8 @@ class Repl:
         if not typed.question:
             return
         turns = [Turn(turn.asked, turn.answer_text) for turn in self.session.turns]
-        follow_up = self._rewriter.rewrite(turns, typed.question)
+        with steps_shown(self._output) as listener:
+            follow_up = self._rewriter.rewrite(turns, typed.question, listener=listener)
         if follow_up.warning:
             self._output.warn(follow_up.warning)
         if follow_up.question != typed.question:
