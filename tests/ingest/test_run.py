@@ -300,6 +300,15 @@ def test_an_interrupted_run_is_continued_inside_the_file(tmp_path: Path) -> None
     assert sorted(writer.pages[report.files[0].doc_id]) == [1, *range(3, 201)]
 
 
+def test_failed_pages_are_stored_as_they_come_like_all_others(tmp_path: Path) -> None:
+    write(tmp_path, hopeless="\n".join(["raise"] * 200))
+    writer = Interrupting(KeyboardInterrupt(), 2)
+    with pytest.raises(KeyboardInterrupt):
+        index(tmp_path, writer)
+    (draft,) = writer.drafts.values()
+    assert draft.failures
+
+
 def test_a_run_is_continued_whichever_pages_were_stored(tmp_path: Path) -> None:
     # Workers finish out of order, so the pages of an interrupted run may lie anywhere.
     write(tmp_path, long="\n".join(f"page {n}" for n in range(1, 61)))

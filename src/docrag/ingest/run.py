@@ -209,16 +209,8 @@ class _Run(Generic[SinkT]):
 
     def _take(self, pool: WorkerPool, result: Result) -> None:
         file, message = self._open[result.key], result.message
-        if isinstance(message, Page):
-            file.pages.append(message)
-            self._n_pages_read += 1
-            self._tell(PagesDone(file.addition.file.doc, 1))
-            if len(file.pages) >= FLUSH_PAGES or time.monotonic() - file.flushed_s > FLUSH_S:
-                self._flush(file)
-        elif isinstance(message, PageFailure):
-            file.failures.append(message)
-            self._tell(PageFailed(file.addition.file.doc, message))
-            self._tell(PagesDone(file.addition.file.doc, 1))
+        if isinstance(message, Page | PageFailure):
+            self._take_page(file, message)
         elif isinstance(message, Opened):
             self._opened(pool, result.key, file, message)
         elif isinstance(message, Refused):
@@ -229,6 +221,19 @@ class _Run(Generic[SinkT]):
             if not file.n_jobs:
                 del self._open[result.key]
                 self._complete(pool, file)
+
+    def _take_page(self, file: _OpenFile[SinkT], page: Page | PageFailure) -> None:
+        doc = file.addition.file.doc
+        if isinstance(page, PageFailure):
+            file.failures.append(page)
+            self._tell(PageFailed(doc, page))
+        else:
+            file.pages.append(page)
+            self._n_pages_read += 1
+        self._tell(PagesDone(doc, 1))
+        n_kept = len(file.pages) + len(file.failures)
+        if n_kept >= FLUSH_PAGES or time.monotonic() - file.flushed_s > FLUSH_S:
+            self._flush(file)
 
     def _opened(self, pool: WorkerPool, key: int, file: _OpenFile[SinkT], info: Opened) -> None:
         file.info = info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -102,7 +103,8 @@ class Draft:
                 f"{self._storage.index}: the last write to this draft failed; ask for the draft again"
             )
         numbers = [page.page_no for page in pages] + [failure.page_no for failure in failures]
-        repeated = self.pages_done.intersection(numbers) | {n for n in numbers if numbers.count(n) > 1}
+        repeated = self.pages_done.intersection(numbers)
+        repeated |= {number for number, count in Counter(numbers).items() if count > 1}
         if repeated:
             raise ValueError(f"pages {sorted(repeated)} of document {self.doc_id} were added before")
         lengths = [1.0 if chunk.text else 0.0 for page in pages for chunk in page.chunks]
