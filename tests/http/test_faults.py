@@ -137,5 +137,5 @@ def test_a_fault_that_passes_costs_another_try(server: FaultServer, name: str, f
         with pytest.raises(ModelUnavailable, match=r"within 0\.3 s"):
             client.use(client.make(server.url, timeout_s=0.3, **again))
         return
-    client.use(client.make(server.url, timeout_s=0.3 if fault == "timeout" else 20, **again))
+    client.use(client.make(server.url, timeout_s=1 if fault == "timeout" else 20, **again))
     assert len(failed) == 1

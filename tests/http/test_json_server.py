@@ -112,7 +112,7 @@ def test_tries_are_counted_and_told(server: FaultServer, make: Make):
 def test_what_is_refused_is_told_with_its_status_and_the_better_advice(server: FaultServer, make: Make):
     server.reset(fails(404))
     with pytest.raises(RequestRefused, match=r"^it: /x: HTTP 404 \{\}; try the other door$") as caught:
-        make(next_steps={404: "try the other door"}).ask("POST", "/x", {})
+        make().ask("POST", "/x", {}, next_steps={404: "try the other door"})
     assert caught.value.status == 404
     assert len(server.bodies) == 1
 

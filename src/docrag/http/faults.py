@@ -85,11 +85,13 @@ def refusal(status: int, detail: str, *, next_step: str = "") -> str:
         return f"not found ({said}); check model and base_url, which usually ends in /v1"
     if status == 407:
         return f"the proxy lets nobody in ({said}); check proxy and proxy_auth"
+    if status == 413:
+        return f"finds the request too large ({said}); lower batch_size, or raise the server's limit"
     if status == 429:
         return f"asks for fewer requests ({said}); wait, or send fewer at once"
     if status in RETRIED_STATUS:
         return f"fails ({said}); look into the server's log"
-    return f"refuses the request ({said})"
+    return f"refuses the request ({said}); check model, and what the server's log says of it"
 
 
 def redirect_of(headers: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -42,6 +43,22 @@ MAX_REPLY_BYTES = 256 * 2**20
 _SHOWN_CHARS = 80
 
 
+class _Request(NamedTuple):
+    """What is asked for, and how long: `within_s` from the start, until `end_s` of `time.monotonic`."""
+
+    method: str
+    path: str
+    content: bytes | None
+    next_steps: Mapping[int, str]
+    within_s: float | None
+    end_s: float | None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left, 0 when none are; None without an end."""
+        return None if self.end_s is None else max(0.0, self.end_s - time.monotonic())
+
+
 class _Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
@@ -64,8 +81,6 @@ class JsonServer:
         Tries after the first.
     patience
         What to do once the server is there again, for messages.
-    next_steps
-        What to do about a status, where docrag knows better than usually.
     pause
         Waits between tries.
     """
@@ -79,7 +94,6 @@ class JsonServer:
         max_retries: int,
         max_pause_s: float = MAX_PAUSE_S,
         patience: str = "",
-        next_steps: Mapping[int, str] | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         headers = headers_of(options)
@@ -89,7 +103,6 @@ class JsonServer:
         self._max_retries = max_retries
         self._max_pause_s = max_pause_s
         self._patience = patience
-        self._next_steps = next_steps or {}
         self._pause = pause
         self._mask = mask_of(options, headers)
         self._http = HttpLoop(make_client(options, headers=headers), where=where)
@@ -100,12 +113,14 @@ class JsonServer:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
+        next_steps: Mapping[int, str] = MappingProxyType({}),
         within_s: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Any:  # noqa: ANN401 (JSON)
         """Answer to one request, below `base_url`, within `within_s` for all tries together.
 
-        `cancelled` is by default what `docrag.http.calling_off` says of the calling thread.
+        `next_steps` say what to do about a status, where that is known better than usually. `cancelled` is by
+        default what `docrag.http.calling_off` says of the calling thread.
 
         Raises
         ------
@@ -118,7 +133,15 @@ class JsonServer:
         Cancelled
             The search was called off.
         """
-        (answer,) = self.ask_each(method, path, [body], n_parallel=1, within_s=within_s, cancelled=cancelled)
+        (answer,) = self.ask_each(
+            method,
+            path,
+            [body],
+            n_parallel=1,
+            next_steps=next_steps,
+            within_s=within_s,
+            cancelled=cancelled,
+        )
         return answer
 
     def ask_each(
@@ -128,6 +151,7 @@ class JsonServer:
         bodies: Iterable[Mapping[str, Any] | None],
         *,
         n_parallel: int,
+        next_steps: Mapping[int, str] = MappingProxyType({}),
         within_s: float | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Any]:
@@ -143,12 +167,9 @@ class JsonServer:
         try:
             for body in bodies:
                 content = None if body is None else _encoded(body)
+                asked = _Request(method, path, content, next_steps, within_s, end_s)
                 requests.append(
-                    self._http.start(
-                        lambda client, content=content: self._through(
-                            gate, client, method, path, content, end_s
-                        )
-                    )
+                    self._http.start(lambda client, asked=asked: self._through(gate, client, asked))
                 )
             return [self._json(path, self._http.result(one, cancelled=stop)) for one in requests]
         finally:
@@ -165,48 +186,39 @@ class JsonServer:
 
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _through(
-        self,
-        gate: asyncio.Semaphore,
-        client: httpx.AsyncClient,
-        method: str,
-        path: str,
-        content: bytes | None,
-        end_s: float | None,
-    ) -> bytes:
+    async def _through(self, gate: asyncio.Semaphore, client: httpx.AsyncClient, asked: _Request) -> bytes:
         async with gate:
-            return await self._tried(client, method, path, content, end_s)
+            return await self._tried(client, asked)
 
-    async def _tried(
-        self, client: httpx.AsyncClient, method: str, path: str, content: bytes | None, end_s: float | None
-    ) -> bytes:
+    async def _tried(self, client: httpx.AsyncClient, asked: _Request) -> bytes:
         """Content of the first answer that is no failure."""
         problem, n_tries = "no time is left", 0
-        while n_tries <= self._max_retries and (left_s := _left_s(end_s)) != 0:
+        while n_tries <= self._max_retries and (left_s := asked.left_s) != 0:
             n_tries += 1
             asked_pause_s = None
-            limits = [seconds for seconds in (self._timeout_s, left_s) if seconds is not None]
-            timeout_s = min(limits, default=None)
+            is_last = left_s is not None and (self._timeout_s is None or left_s <= self._timeout_s)
             try:
-                reply = await self._once(client, method, path, content, timeout_s)
+                reply = await self._once(client, asked, left_s if is_last else self._timeout_s)
             except TimeoutError:
-                problem = f"{path}: timed out: no complete answer within {timeout_s:.3g} s; raise timeout_s"
+                given_s = asked.within_s if is_last else self._timeout_s
+                problem = f"{asked.path}: no complete answer within {given_s:.3g} s; raise timeout_s"
             except httpx.RequestError as error:
-                problem = f"{path}: {connection_problem(error, self._options)}"
+                problem = f"{asked.path}: {connection_problem(error, self._options)}"
                 if is_lasting(error):
                     raise self.error(problem) from error
             else:
                 if 200 <= reply.status < 300:
                     return reply.content
-                problem = f"{path}: {self._refused(reply)}"
+                problem = f"{asked.path}: {self._refused(reply, asked.next_steps)}"
                 if reply.status not in RETRIED_STATUS:
                     raise RequestRefused(f"{self._where}: {problem}", status=reply.status)
                 asked_pause_s = retry_after_s(reply.headers, now=datetime.now(UTC))
             if n_tries > self._max_retries:
                 break
             pause_s = self._pause_s(n_tries, asked_pause_s)
-            if (left_s := _left_s(end_s)) is not None and pause_s >= left_s:
-                problem += f"; waiting {pause_s:.3g} s more would take too long"
+            if (left_s := asked.left_s) is not None and pause_s >= left_s:
+                if left_s > 0:
+                    problem += f"; waiting {pause_s:.3g} s more would take too long"
                 break
             await self._pause(pause_s)
         tried = f"gave up after {n_tries} tries; the last one: " if n_tries > 1 else ""
@@ -218,36 +230,29 @@ class JsonServer:
         pause_s = random.uniform(0, 0.5 * 2 ** (n_faults - 1)) if asked_pause_s is None else asked_pause_s
         return min(pause_s, self._max_pause_s)
 
-    async def _once(
-        self,
-        client: httpx.AsyncClient,
-        method: str,
-        path: str,
-        content: bytes | None,
-        timeout_s: float | None,
-    ) -> _Reply:
+    async def _once(self, client: httpx.AsyncClient, asked: _Request, timeout_s: float | None) -> _Reply:
         """One answer, however slowly it trickles in; TimeoutError after `timeout_s`."""
         received = bytearray()
-        headers = {} if content is None else {"content-type": "application/json"}
+        url = self._options.base_url + asked.path
+        headers = {} if asked.content is None else {"content-type": "application/json"}
         async with (
             asyncio.timeout(timeout_s),
-            client.stream(
-                method, self._options.base_url + path, content=content, headers=headers
-            ) as response,
+            client.stream(asked.method, url, content=asked.content, headers=headers) as response,
         ):
             async for piece in response.aiter_bytes():
                 received += piece
                 if len(received) > MAX_REPLY_BYTES:
-                    raise self.error(f"{path}: answered with more than {MAX_REPLY_BYTES} bytes")
+                    raise self.error(f"{asked.path}: answered with more than {MAX_REPLY_BYTES} bytes")
             return _Reply(response.status_code, dict(response.headers), bytes(received))
 
     # ── what came ────────────────────────────────────────────────────────────────────────────────────
 
-    def _refused(self, reply: _Reply) -> str:
+    def _refused(self, reply: _Reply, next_steps: Mapping[int, str]) -> str:
         is_redirect = 300 <= reply.status < 400
         detail = redirect_of(reply.headers) if is_redirect else reply.content.decode("utf-8", "replace")
-        next_step = self._next_steps.get(reply.status, "")
-        return refusal(reply.status, shortened(self._mask(detail)), next_step=next_step)
+        return refusal(
+            reply.status, shortened(self._mask(detail)), next_step=next_steps.get(reply.status, "")
+        )
 
     def _json(self, path: str, content: bytes) -> Any:  # noqa: ANN401 (JSON)
         try:
@@ -270,7 +275,3 @@ def shape_of(answer: Any) -> str:  # noqa: ANN401 (JSON)
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _left_s(end_s: float | None) -> float | None:
-    return None if end_s is None else max(0.0, end_s - time.monotonic())

@@ -49,7 +49,6 @@ class VllmPageEmbedder:
             timeout_s=options.timeout_s,
             max_retries=options.max_retries,
             patience=PATIENCE,
-            next_steps={HTTPStatus.NOT_FOUND: _NO_EMBEDDER},
             pause=pause,
         )
         self._dim: int | None = None
@@ -95,7 +94,13 @@ class VllmPageEmbedder:
         """Vectors of every text or image; what is asked for beside it is the same for all."""
         asked = {"model": self._model, "task": "token_embed", "encoding_format": "float"}
         bodies = ({**asked, **content} for content in contents)
-        answers = self._server.ask_each("POST", _PATH, bodies, n_parallel=self._options.batch_size)
+        answers = self._server.ask_each(
+            "POST",
+            _PATH,
+            bodies,
+            n_parallel=self._options.batch_size,
+            next_steps={HTTPStatus.NOT_FOUND: _NO_EMBEDDER},
+        )
         return [self._vectors(answer) for answer in answers]
 
     def _vectors(self, answer: Any) -> NDArray[np.float32]:  # noqa: ANN401 (JSON)

@@ -43,7 +43,6 @@ class VllmScorer:
             where=f"reranker at {options.base_url}",
             timeout_s=None,  # a request as a whole has one
             max_retries=options.max_retries,
-            next_steps={HTTPStatus.NOT_FOUND: _NO_RERANKER},
             pause=pause,
         )
         self._served: Mapping[str, Any] | None = None
@@ -102,7 +101,14 @@ class VllmScorer:
         start_s = time.monotonic()
         n_tokens = 0
         try:
-            reply = self._server.ask("POST", self._path, body, within_s=left_s, cancelled=calls.ending)
+            reply = self._server.ask(
+                "POST",
+                self._path,
+                body,
+                next_steps={HTTPStatus.NOT_FOUND: _NO_RERANKER},
+                within_s=left_s,
+                cancelled=calls.ending,
+            )
             n_tokens = _n_tokens(reply)
             scores = self._scores(reply, len(pages))
         except ModelUnavailable as error:
