@@ -111,8 +111,10 @@ class SeekerInspectorAgent:
 
     def _issue(self, run: Run, hits: Sequence[Hit]) -> list[Evidence]:
         """Give every candidate its id at once, so that a page keeps it whichever round shows it first."""
-        pages = [(hit, self._parts.corpus.page(hit.unit.page)) for hit in hits]
-        return [run.ledger.issue(hit, visible_text(page).text[:EVIDENCE_CHARS]) for hit, page in pages]
+        pages = self._parts.corpus.read_pages(hit.unit.page for hit in hits)
+        return [
+            run.ledger.issue(hit, visible_text(pages[hit.unit.page]).text[:EVIDENCE_CHARS]) for hit in hits
+        ]
 
     # ── rounds ───────────────────────────────────────────────────────────────────────────────────────
 

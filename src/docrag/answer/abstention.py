@@ -43,11 +43,10 @@ def failed_pages(document: Document, scope: Scope) -> list[int]:
 
 def empty_pages(corpus: Corpus, document: Document, scope: Scope) -> list[int]:
     """Pages in scope that were read and hold no text."""
-    return [
-        page_no
-        for page_no in corpus.page_labels(document.doc_id)
-        if scope.allows_page(page_no) and not corpus.page(PageRef(document.doc_id, page_no)).text.strip()
-    ]
+    labels = corpus.page_labels(document.doc_id)
+    refs = [PageRef(document.doc_id, page_no) for page_no in labels if scope.allows_page(page_no)]
+    pages = corpus.read_pages(refs)
+    return [ref.page_no for ref in refs if not pages[ref].text.strip()]
 
 
 def scope_warnings(corpus: Corpus, scope: Scope, *, unfinished: Sequence[str] = ()) -> list[str]:

@@ -57,8 +57,9 @@ class ReferenceBoost:
             for section in references.sections:
                 add(document.doc_id, _section_pages(document, section), SECTION_LIFT)
         if references.captions:
-            for ref in self._caption_candidates(query, fused, references):
-                if _has_caption(self._corpus.page(ref), references.captions):
+            candidates = self._caption_candidates(query, fused, references)
+            for ref, page in self._corpus.read_pages(candidates).items():
+                if _has_caption(page, references.captions):
                     add(ref.doc_id, [ref.page_no], CAPTION_LIFT)
         if not lifts:
             return []
@@ -95,10 +96,9 @@ class ReferenceBoost:
         if document.doc_id not in self._offsets:
             page_nos = sorted(self._corpus.page_labels(document.doc_id))
             step = max(1, len(page_nos) // N_SAMPLED)
-            edges = {
-                page_no: edge_numbers(self._corpus.page(PageRef(document.doc_id, page_no)))
-                for page_no in page_nos[step // 2 :: step]
-            }
+            sample = [PageRef(document.doc_id, page_no) for page_no in page_nos[step // 2 :: step]]
+            pages = self._corpus.read_pages(sample)
+            edges = {ref.page_no: edge_numbers(page) for ref, page in pages.items()}
             self._offsets[document.doc_id] = tuple(o for o in number_offsets(edges) if o != 0)
         return self._offsets[document.doc_id]
 
