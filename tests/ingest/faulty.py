@@ -55,6 +55,8 @@ def do(deed: str, path: Path) -> None:
             raise AssertionError(f"{len(hoard)} blocks were to be had")
         case "alloc":
             raise RuntimeError("Non-zero status code returned: std::bad_alloc")
+        case "wrapped":
+            raise IngestError(Reason.PAGE_UNREADABLE, "cannot render it ()") from MemoryError()
         case "raise":
             raise ValueError("the cow is out")
         case "unreadable":

@@ -24,7 +24,7 @@ WIDTH, HEIGHT = 600.0, 800.0
 class FakeOcr:
     """Returns the same words, placed as fractions of the image, one line each, and keeps the images."""
 
-    def __init__(self, *words: tuple[str, tuple[float, float, float, float]], fails: str = "") -> None:
+    def __init__(self, *words: tuple[str, tuple[float, float, float, float]], fails: bool = False) -> None:
         self.words = words
         self.fails = fails
         self.images: list[RgbImage] = []
@@ -32,7 +32,7 @@ class FakeOcr:
     def read(self, image: RgbImage) -> list[OcrWord]:
         self.images.append(image)
         if self.fails:
-            raise IngestError(self.fails, "a.pdf: page 1: the model gave up")
+            raise RuntimeError("the model gave up")
         height, width = image.shape[:2]
         return [
             OcrWord(text, Box(x0 * width, y0 * height, x1 * width, y1 * height), i, 0.9)
@@ -330,8 +330,10 @@ def test_an_image_beyond_the_budget_fails_a_page_only_when_it_has_no_text(tmp_pa
 
 
 def test_ocr_that_fails_costs_a_page_only_when_it_has_no_text(tmp_path: Path) -> None:
-    ocr = FakeOcr(fails=Reason.OCR_FAILED)
-    with pytest.raises(IngestError) as caught:
+    ocr = FakeOcr(fails=True)
+    with pytest.raises(
+        IngestError, match=r"page 1: OCR failed \(RuntimeError: the model gave up\)"
+    ) as caught:
         read(pdfs.scanned_pdf(tmp_path / "a.pdf"), ocr)
     assert caught.value.reason == Reason.OCR_FAILED
     page = read(pdfs.picture_pdf(tmp_path / "b.pdf"), ocr)

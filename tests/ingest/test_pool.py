@@ -71,6 +71,7 @@ DEATHS = {
     "stubborn": Reason.WALL_LIMIT,
     "memory": Reason.MEMORY_LIMIT,
     "alloc": Reason.MEMORY_LIMIT,
+    "wrapped": Reason.MEMORY_LIMIT,
     "xcpu": Reason.CPU_LIMIT,
 }
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.errors import IngestError
 from docrag.geometry import Box, union_area, union_box
 from docrag.ingest.pixels import fitted_dpi
 from docrag.ingest.words import clean_text
 from docrag.protocols import LayoutBox, Ocr, PageSource, RawPage, RawWord, RgbImage
+from docrag.types import Reason
 
 # Smaller pictures are icons, bullets and rules; a logo with a name on it is about this large.
 _MIN_SIDE_PT = 24.0
@@ -79,7 +81,8 @@ def read_boxes(
 ) -> tuple[RawPage, list[Box]]:
     """`page` with the words that OCR reads inside `boxes` after its own, and the boxes that had words.
 
-    The words' lines are numbered on from the page's own lines.
+    The words' lines are numbered on from the page's own lines. Raises `docrag.errors.IngestError`: what
+    rendering raises, and ``ocr_failed``.
     """
     words = list(page.words)
     next_line = 1 + max((word.line_no for word in words), default=-1)
@@ -119,8 +122,14 @@ def _page_words(
 ) -> list[RawWord]:
     """OCR words of a picture of `box`, in points of the page."""
     scale_x, scale_y = box.width / image.shape[1], box.height / image.shape[0]
+    try:
+        found = ocr.read(image)
+    except Exception as error:  # whatever a model's runtime raises: the page's own words may do without it
+        raise IngestError(
+            Reason.OCR_FAILED, f"page {page.page_no}: OCR failed ({type(error).__name__}: {error})"
+        ) from error
     words: list[RawWord] = []
-    for word in ocr.read(image):
+    for word in found:
         text = clean_text(word.text)
         x0, y0, x1, y1 = word.box
         where = Box(

@@ -11,7 +11,7 @@ import pickle
 import signal
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -183,13 +183,25 @@ class Worker:
 def _diagnosis(error: Exception, *, otherwise: Reason) -> tuple[Reason, str]:
     """Reason and message of an error; does not return when the process has run out of memory."""
     text = str(error)
-    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+    if any(_is_out_of_memory(cause) for cause in _causes(error)):
         os._exit(EXIT_MEMORY)
     if isinstance(error, IngestError):
         return Reason(error.reason), text
     if isinstance(error, OSError):
         return Reason.IO_ERROR, f"cannot be read ({error.strerror or text})"
     return otherwise, f"{type(error).__name__}: {text}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def main() -> None:
