@@ -19,7 +19,7 @@ from docrag.answer.extractive.question_type import Question
 from docrag.answer.extractive.view import PageView, TermWeights
 from docrag.answer.search import Search
 from docrag.protocols import Corpus
-from docrag.types import Document, Hit, PageRef, Query, Scope, UnitRef, Usage
+from docrag.types import Document, Hit, Page, PageRef, Query, Scope, UnitRef, Usage
 
 FINDERS: tuple[Finder, ...] = (
     find_ratios,
@@ -110,10 +110,11 @@ class Gatherer:
         self._usage.append(found.usage)
         return [self._view(hit, rank) for rank, hit in enumerate(found.hits, 1)]
 
-    def _view(self, hit: Hit, rank: int) -> PageView:
+    def _view(self, hit: Hit, rank: int, page: Page | None = None) -> PageView:
+        """The page of a hit as it was seen first; `page` where it was read already."""
         ref = hit.unit.page
         if ref not in self._views:
-            page = self._corpus.page(ref)
+            page = page if page is not None else self._corpus.page(ref)
             evidence = self._ledger.issue(replace(hit, unit=hit.unit.as_page), page.text[:_EVIDENCE_CHARS])
             self._views[ref] = PageView(page, evidence, rank=rank)
         return self._views[ref]
@@ -165,13 +166,13 @@ class Gatherer:
         labels = self._corpus.page_labels(doc_id)
         if len(labels) > MAX_DOCUMENT_PAGES:
             return []
-        pages: list[PageView] = []
-        for page_no, label in sorted(labels.items()):
-            if scope.allows_page(page_no):
-                unit = UnitRef(doc, page_no, 0, doc_id)
-                hit = Hit(unit=unit, page_label=label, score=0.0, sources={}, snippet="")
-                pages.append(self._view(hit, len(views) + 1))
-        return pages
+        units = [UnitRef(doc, page_no, 0, doc_id) for page_no in sorted(labels) if scope.allows_page(page_no)]
+        pages = self._corpus.read_pages(unit.page for unit in units if unit.page not in self._views)
+        found: list[PageView] = []
+        for unit in units:
+            hit = Hit(unit=unit, page_label=labels[unit.page_no], score=0.0, sources={}, snippet="")
+            found.append(self._view(hit, len(views) + 1, pages.get(unit.page)))
+        return found
 
     def _weigh(self, question: Question, scope: Scope) -> TermWeights:
         """Count in how many pages in scope each word of the question stands."""
