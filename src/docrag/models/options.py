@@ -132,7 +132,8 @@ class TransformersChatOptions(ClientOptions):
 class LangChainOptions(ClientOptions):
     """Any LangChain chat model, by the name of its class: ``langchain_openai:ChatOpenAI``.
 
-    Such models often repeat failed requests themselves, so `max_tries` is 1 here.
+    Such models often repeat failed requests themselves, so `max_tries` is 1 here. They make connections of
+    their own, too: proxies and certificates are what their package makes of `arguments` and the environment.
     """
 
     kind: Literal["langchain"] = "langchain"
