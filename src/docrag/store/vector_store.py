@@ -18,15 +18,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.errors import IndexFormatError
 from docrag.late_interaction.view import VectorPart, VectorView
 from docrag.store.durable import storage_errors
 from docrag.store.lock import WriterLock
-from docrag.store.segments import Segment, Source, add_columns, merged, read_segment, write_segment
+from docrag.store.segments import (
+    Segment,
+    Source,
+    UnitFailure,
+    add_columns,
+    merged,
+    read_segment,
+    write_segment,
+)
 from docrag.store.vector_space import FOLDER, VectorSpace, check_space, read_space, write_space
 from docrag.types import Document, UnitRef
 
 MERGED_BYTES = 1 << 29
 """Compaction makes segments of at most about this size, so that it never needs much memory."""
+
+_MAX_TRIES = 100  # a writer would have to merge segments between two looks a hundred times in a row
 
 Columns = Callable[[Segment], dict[str, NDArray[Any]]]
 """Makes the columns that a candidate stage wants beside the vectors of a segment."""
@@ -46,10 +57,17 @@ def source_of(document: Document, ingest_id: str) -> Source:
 def open_segments(index: Path) -> dict[str, Segment]:
     """All segments that are in force, by name; those a merged segment replaced are not."""
     folder = index / FOLDER
-    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir()) if folder.is_dir() else []
-    segments = {name: read_segment(folder / name) for name in names}
-    replaced = {name for segment in segments.values() for name in segment.replaces}
-    return {name: segment for name, segment in segments.items() if name not in replaced}
+    for _ in range(_MAX_TRIES):
+        names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir()) if folder.is_dir() else []
+        try:
+            segments = {name: read_segment(folder / name) for name in names}
+        except IndexFormatError:
+            if all((folder / name).is_dir() for name in names):
+                raise
+            continue  # a writer merged segments meanwhile
+        replaced = {name for segment in segments.values() for name in segment.replaces}
+        return {name: segment for name, segment in segments.items() if name not in replaced}
+    raise IndexFormatError(f"{folder}: changed {_MAX_TRIES} times while it was opened; try again")
 
 
 def make_view(
@@ -161,15 +179,17 @@ class VectorWriter:
     ) -> None:
         self.index, self.space = index, space
         self._column_names = column_names
-        held = read_space(index)
-        if held is not None:
-            check_space(index, held, space)
         self._make_columns = make_columns
+        self._holds_space()  # refused before anything is touched
         self._lock = WriterLock(index, command=owner)
         self._lock.acquire()
-        if held is None:
-            with storage_errors(index, "writing the vector space"):
-                write_space(index, space)
+        try:
+            if not self._holds_space():
+                with storage_errors(index, "writing the vector space"):
+                    write_space(index, space)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> VectorWriter:
         return self
@@ -206,26 +226,43 @@ class VectorWriter:
             (unit.doc_id, unit.page_no, unit.chunk_no)
             for unit, _ in _failures(segments.values(), documents, ingest_ids)
         }
+
+        def still_failed(segment: Segment) -> list[UnitFailure]:
+            return [
+                f
+                for f in segment.failures
+                for source in (segment.sources[f.source],)
+                if (source.doc_id, f.page_no, f.chunk_no) in failed and visibility.shows(source, f.chunk_no)
+            ]
+
+        unused: set[str] = set()
         for group in self._groups(segments):
             members = [segments[name] for name in group]
             rows = [np.flatnonzero(shown[name].doc_indices >= 0) for name in group]
-            if len(group) == 1 and len(rows[0]) == len(members[0].units) and self._has_columns(members[0]):
+            n_kept = sum(map(len, rows)) + sum(len(still_failed(member)) for member in members)
+            if not n_kept:
+                unused.update(group)
+                continue
+            only = members[0]
+            if len(group) == 1 and n_kept == len(only.units) + len(only.failures) and self._has_columns(only):
                 continue
             new = merged(members, rows, group)
-            keep = [
-                f
-                for f in new.failures
-                if (new.sources[f.source].doc_id, f.page_no, f.chunk_no) in failed
-                and visibility.shows(new.sources[f.source], f.chunk_no)
-            ]
-            new = dataclasses.replace(new, failures=keep)
-            if new.units or new.failures:
-                self.add(new)
+            self.add(dataclasses.replace(new, failures=still_failed(new)))
         with storage_errors(self.index, "removing merged segments"):
-            in_force = open_segments(self.index)
+            in_force = open_segments(self.index).keys() - unused
             for path in (self.index / FOLDER).iterdir():
-                if path.is_dir() and (path.name not in in_force or not len(in_force[path.name].units)):
-                    shutil.rmtree(path)
+                if path.is_dir() and path.name not in in_force:
+                    # Under a hidden name first: a reader finds all of a segment, or nothing.
+                    doomed = path if path.name.startswith(".") else path.with_name(f".{path.name}.old")
+                    path.rename(doomed)
+                    shutil.rmtree(doomed)
+
+    def _holds_space(self) -> bool:
+        """Whether the index has this space; False when it has none; raises when it has another."""
+        held = read_space(self.index)
+        if held is not None:
+            check_space(self.index, held, self.space)
+        return held is not None
 
     def _has_columns(self, segment: Segment) -> bool:
         return set(self._column_names) <= segment.columns.keys()
