@@ -22,7 +22,7 @@ from docrag.cli.options import (
     QuietOption,
     SetOption,
 )
-from docrag.cli.output import Output
+from docrag.cli.output import EXIT_NO_REPORT, Output, wrote_report
 from docrag.cli.search import place, sources_table, steps_table
 from docrag.cli.steps import steps_shown
 
@@ -79,9 +79,10 @@ def ask(
             answer = rag.ask(question, scope=scope, listener=listener)
         if not no_trace:
             try_to_keep_trace(rag, answer, scope, loaded.masked(), output)
-        if html is not None:
-            rag.write_report(answer, html, password=password)
-            output.note(f"report written to {html}")
+        if html is not None and not wrote_report(
+            output, html, lambda: rag.write_report(answer, html, password=password)
+        ):
+            code = code or EXIT_NO_REPORT
     if as_json:
         output.json(answer_values(answer, explain=explain))
     else:

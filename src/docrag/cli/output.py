@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docrag.errors import StorageError
 from docrag.report.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+
+EXIT_NO_REPORT = 2
+"""All is done but for a file that could not be written."""
 
 
 class Output:
@@ -46,6 +53,17 @@ class Output:
     def warn(self, text: str) -> None:
         """Say something that should not be missed, on stderr."""
         self.stderr.print(printable(text), style="yellow")
+
+
+def wrote_report(output: Output, path: Path, write: Callable[[], None]) -> bool:
+    """Write a report beside a result that is there; that it cannot be written does not lose the result."""
+    try:
+        write()
+    except StorageError as error:
+        output.warn(str(error))
+        return False
+    output.note(f"report written to {path}")
+    return True
 
 
 def to_json(values: object) -> str:

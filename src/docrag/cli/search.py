@@ -21,7 +21,7 @@ from docrag.cli.options import (
     QuietOption,
     SetOption,
 )
-from docrag.cli.output import Output
+from docrag.cli.output import EXIT_NO_REPORT, Output, wrote_report
 from docrag.cli.steps import steps_shown
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from docrag.retrieve.cutoff.cut import Cut
+    from docrag.retrieve.stage import SearchResult
     from docrag.types import Hit, TraceStep, Usage
 
 SNIPPET_CHARS = 240
@@ -77,9 +78,7 @@ def search(
             result = rag.search(query, k=k, unit=unit.value, scope=scope, listener=listener)
         notices = rag.notices()
         steps = [*result.steps, *rag.explain_candidates(result.query, k=k)] if explain else None
-        if html is not None:
-            rag.write_search_report(result, html)
-            output.note(f"report written to {html}")
+        is_written = html is None or wrote_report(output, html, lambda: rag.write_search_report(result, html))
     warnings = [*notices, *result.warnings]
     for warning in warnings:
         output.warn(warning)
@@ -93,7 +92,14 @@ def search(
             usage=result.usage,
         )
         output.json(values)
-        return
+    else:
+        _print_hits(output, result, steps, k=k)
+    if not is_written:
+        raise typer.Exit(EXIT_NO_REPORT)
+
+
+def _print_hits(output: Output, result: SearchResult, steps: Sequence[TraceStep] | None, *, k: int) -> None:
+    """Print the hits, and with `steps` how they came about."""
     if not result.hits:
         output.print("Nothing found.")
     for rank, hit in enumerate(result.hits, 1):
