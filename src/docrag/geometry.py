@@ -9,6 +9,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+POINTS_PER_INCH = 72.0
+
 
 class Box(NamedTuple):
     """An axis-aligned box ``(x0, y0, x1, y1)`` in points, ``x0 <= x1`` and ``y0 <= y1``."""

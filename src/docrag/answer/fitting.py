@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from docrag.answer.legibility import POINTS_PER_INCH
 from docrag.answer.options import ContextOptions
 from docrag.chat.fence import fenced
 from docrag.chat.messages import Message, images_of
 from docrag.chat.model import Chat
 from docrag.errors import ContextOverflow
-from docrag.geometry import Box
+from docrag.geometry import POINTS_PER_INCH, Box
 from docrag.types import Hit, Page
 
 DPI_STEP = 0.8

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from docrag.geometry import Box
+from docrag.geometry import POINTS_PER_INCH, Box
 from docrag.types import Page
 
-POINTS_PER_INCH = 72.0
 READING_LINE_PX = 18.0
 """Height of a line from which vision-language models read reliably; smaller lines cost them digits."""
 MAX_CROP_DPI = 300.0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.errors import IngestError, StorageError
+from docrag.geometry import POINTS_PER_INCH
 from docrag.late_interaction.similarity import heat
 from docrag.protocols import PageSource
 from docrag.report.search_html import PAGE_WIDTH_PX, PagePicture, page_jpeg, search_html
@@ -18,8 +19,6 @@ from docrag.retrieve.stage import SearchResult
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store.reader import IndexReader
 from docrag.types import Hit, UnitRef
-
-_POINTS_PER_INCH = 72
 
 
 def write_search_report(
@@ -64,7 +63,7 @@ def _picture(
     hit: Hit, question: str, source: PageSource, corpus: IndexReader, visual: VisualRetriever | None
 ) -> PagePicture:
     page = corpus.page(hit.unit.page)
-    image = source.render(hit.page_no, dpi=PAGE_WIDTH_PX * _POINTS_PER_INCH / page.width_pt)
+    image = source.render(hit.page_no, dpi=PAGE_WIDTH_PX * POINTS_PER_INCH / page.width_pt)
     similarity = visual.similarity(question, hit.unit.as_page) if visual is not None else None
     layers: list[tuple[str, NDArray[np.float32]]] = []
     if similarity is not None:

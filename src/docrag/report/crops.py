@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from docrag.geometry import Box, union_box
+from docrag.geometry import POINTS_PER_INCH, Box, union_box
 from docrag.protocols import PageSource
 from docrag.types import Citation
 
@@ -18,8 +18,6 @@ _MARGIN_FRACTION = 0.06
 _MIN_WIDTH_FRACTION = 0.65
 _MIN_HEIGHT_FRACTION = 0.22
 """Share of the page that a crop shows at least: a lone line says little without its surroundings."""
-
-POINTS_PER_INCH = 72
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from docrag.geometry import Box
+from docrag.geometry import POINTS_PER_INCH, Box
 from docrag.protocols import RgbImage
 from docrag.types import Page, RegionKind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-POINTS_PER_INCH = 72
 
 REGION_COLORS: dict[RegionKind, str] = {
     "text": "#2563eb",
