@@ -135,9 +135,11 @@ class Repl:
                 screen.show(event)
                 if isinstance(event, AnswerEvent):
                     self._last = event.answer
-                    self._keep_trace(event.answer, scope)
                     values = answer_values(event.answer)
-                    self.session.add(ChatTurn(typed.question, follow_up.question, scope, values))
+                    try:
+                        self.session.add(ChatTurn(typed.question, follow_up.question, scope, values))
+                    finally:
+                        self._keep_trace(event.answer, scope)
         finally:
             screen.close()
             events.close()
