@@ -10,6 +10,7 @@ from tests.api.conftest import settings_with
 
 from docrag import DocRAG, Scope
 from docrag.chat.events import AnswerEvent
+from docrag.pipeline.custom import CustomOptions
 from docrag.runs.replay import find_trace, replay
 
 CEO = "Who is the chief executive?"
@@ -69,6 +70,20 @@ def test_a_trace_that_cannot_be_written_is_a_warning_and_the_answer_is_there(rag
     assert answer.text == "Maria Lindqvist"
     assert ["no trace is kept: " in warning for warning in answer.warnings] == [True]
     assert answer.files is not None
+
+
+def test_settings_that_cannot_be_written_down_are_a_warning_and_the_answer_is_there(folder):
+    class Words:
+        def split(self) -> list[str]:
+            return ["yes", "it", "is"]
+
+    talker = CustomOptions(factory="tests.api.parts_of_mine:Talker", options={"words": Words()})
+    settings = settings_with().model_copy(update={"answer": talker})
+    with DocRAG.open(folder, settings=settings) as rag:
+        answer = rag.ask("is it?", keep_trace=True)
+        assert answer.text == "yes it is"
+        assert ["no trace is kept: " in warning for warning in answer.warnings] == [True]
+        assert traces(rag) == []
 
 
 def test_no_secret_of_the_settings_is_in_a_trace(folder):

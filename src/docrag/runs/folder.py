@@ -74,7 +74,7 @@ class RunFolder:
         return kept
 
     def append(self, lines: Lines) -> None:
-        """Add a question that is done; each line is on the disk before the next."""
+        """Add a question that is done; each line is in its file before the next."""
         with storage_errors(self.path, "writing the results"):
             for name, values in zip(_JOURNAL, lines, strict=True):
                 with (self.path / name).open("a", encoding="utf-8") as file:

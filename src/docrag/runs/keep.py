@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
+
 from docrag.errors import StorageError
 from docrag.pipeline import DocRAG
 from docrag.results.shown import ShownAnswer
@@ -22,7 +24,7 @@ def with_trace_kept(rag: DocRAG, answer: ShownAnswer, *, scope: Scope) -> ShownA
     """
     try:
         keep_trace(rag, answer, scope=scope, config=rag.settings.model_dump(mode="json"))
-    except StorageError as error:
+    except (StorageError, PydanticSerializationError) as error:  # options of a custom part may be anything
         return answer.with_more(warnings=(f"no trace is kept: {error}",))
     return answer
 
