@@ -364,3 +364,17 @@ def test_merging_within_a_run_changes_nothing_but_the_number_of_files(
         assert {"after pages merge", "after chunks merge", "after documents merge"} <= set(steps)
     assert found(tmp_path, "cat") == [(f"{i}.pdf", n) for i in range(4) for n in (1, 2)]
     assert rows(tmp_path, "pages") == rows(tmp_path, "chunks") == 8
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"\x00\x05\x16\x07", b"[]", b'{"ingest_id": "x"}'])
+def test_a_damaged_record_of_a_draft_is_dropped_and_its_pages_are_read_again(tmp_path: Path, record: bytes):
+    with open_writer(tmp_path) as writer:
+        pages = [make_page(1, "half")]
+        writer.draft("aa", fingerprint="f").add(pages, chunk_vectors(pages))
+    (path,) = (tmp_path / "drafts").iterdir()
+    path.write_bytes(record)
+    with open_writer(tmp_path) as writer:
+        assert writer.draft("aa", fingerprint="f").pages_done == frozenset()
+        assert not path.exists()
+        writer.finish()
+    assert rows(tmp_path, "pages") == 0

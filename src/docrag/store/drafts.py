@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from docrag.store.durable import remove_durably, write_atomically
 
 FOLDER = "drafts"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,18 @@ class DraftRecord:
 
 
 def read_all(index: Path) -> list[DraftRecord]:
-    """Return every draft in the journal, sorted by ingest_id."""
+    """Return every draft in the journal, sorted by ingest_id.
+
+    A record that cannot be read is dropped: its pages will be read again.
+    """
     records: list[DraftRecord] = []
     for path in sorted((index / FOLDER).glob("*.json")):
-        body: Any = json.loads(path.read_bytes())
-        records.append(DraftRecord(**body))
+        try:
+            body: Any = json.loads(path.read_bytes())
+            records.append(DraftRecord(**body))
+        except (ValueError, TypeError) as error:
+            _log.warning("%s is no record of a draft (%s); dropping it", path, error)
+            remove_durably(path)
     return records
 
 
