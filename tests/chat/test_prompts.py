@@ -128,3 +128,13 @@ def test_an_override_replaces_the_packaged_file_and_must_have_its_variables(tmp_
     file.write_text("---\ndescription: mine\nvariables: [other]\n---\n# user\n{{ other }}")
     with pytest.raises(ConfigError, match=r"mine\.md: has the variables \['other'\], expected those"):
         Prompts({name: file})
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path: Path):
+    path = tmp_path / "plan.md"
+    packaged = Prompts().get(PACKAGED[-1])
+    original = (resources.folder("prompts") / f"{PACKAGED[-1]}.md").read_text("utf-8")
+    path.write_bytes(b"\xef\xbb\xbf" + original.replace("\n", "\r\n").encode())
+    given = Prompts({PACKAGED[-1]: path}).get(PACKAGED[-1])
+    assert given.variables == packaged.variables
+    assert given.user.split() == packaged.user.split()

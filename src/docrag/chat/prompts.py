@@ -127,7 +127,7 @@ class Prompts:
 
     def _read(self, name: str, path: Path) -> Prompt:
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")  # editors on Windows put a byte order mark first
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: the prompt {name} cannot be read: {error}") from error
         return parse_prompt(name, text, source=str(path))
