@@ -191,6 +191,19 @@ def test_ask_indexes_first_and_says_what_it_did(docrag, tmp_path):
     assert first.out.splitlines()[0] == second.out.splitlines()[0]
 
 
+def test_a_folder_with_a_file_that_cannot_be_read_is_asked_for_the_others(docrag, reports):
+    (reports / "sub" / "broken.pdf").write_text("no PDF")
+    question = "How long does the pasta boil?"
+    result = docrag("ask", question, reports / "sub", "--index", reports / ".docrag", *FAST)
+    assert result.code == 2
+    assert "sub/broken.pdf: refused, not_pdf" in result.err
+    assert "Looked at sub/notes.pdf, page 1" in result.out
+    alone = docrag("ask", question, reports / "sub" / "broken.pdf", "--index", reports / ".docrag", *FAST)
+    assert alone.code == 3
+    assert alone.out.startswith("Not answerable")
+    assert "The index is not complete" in alone.out
+
+
 def test_ask_as_json_has_the_shape_that_tools_rely_on(docrag, reports):
     result = docrag("ask", "What was the revenue in 2023?", "--index", reports / ".docrag", "--json", *FAST)
     values = result.json

@@ -354,7 +354,7 @@ class DocRAG:
         return self._parts.follow_ups()
 
     def within(self, paths: Sequence[StrPath], scope: Scope = EVERYTHING) -> Scope:
-        """`scope`, restricted to the documents below `paths` unless it names documents already."""
+        """`scope`, restricted to the indexed documents below `paths` unless it names documents already."""
         from docrag.ingest.folder import scan
 
         folder = self.folder
@@ -362,8 +362,9 @@ class DocRAG:
             return scope
         if any(Path(path).resolve() == folder.resolve() for path in paths):
             return scope
-        names = tuple(file.doc for file in scan([Path(path) for path in paths], root=folder).files)
-        return replace(scope, docs=names)
+        known = {name for document in self.documents() for name in (document.doc, *document.aliases)}
+        found = scan([Path(path) for path in paths], root=folder).files  # some of them may be unreadable
+        return replace(scope, docs=tuple(file.doc for file in found if file.doc in known))
 
     def write_page(
         self,
