@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pymupdf
 import pytest
 from tests import hiding, pdfs
 
 from docrag.geometry import Box
-from docrag.ingest.hidden_text import Mark, covered_text, odd_characters
+from docrag.ingest.hidden_text import Mark, Suspicion, covered_text, hidden_kinds, odd_characters
 from docrag.ingest.layout_fast import FastLayout
 from docrag.ingest.open_pdf import Parser, open_source
 from docrag.ingest.page import read_page
@@ -185,3 +186,25 @@ def test_only_what_is_painted_later_and_larger_covers_text():
     assert n_covered(text, scan) == 0
     assert n_covered(scan, text, bar, text) == 1
     assert n_covered(bar) == n_covered() == 0
+
+
+def test_text_that_runs_off_the_page_does_not_shift_where_others_are_looked_at():
+    page = np.full((100, 200, 3), 255, np.uint8)  # a pixel for a point
+    page[10:20, 120:190:3] = 0  # letters
+    page[40:50, 150::3] = 0
+
+    def render(clip: Box, dpi: float) -> np.ndarray:
+        assert dpi > 0
+        on_page = clip.clipped(200, 100)
+        return page[int(on_page.y0) : int(on_page.y1), int(on_page.x0) : int(on_page.x1)]
+
+    def kinds(*suspicions: Suspicion) -> tuple[str, ...]:
+        return hidden_kinds(
+            suspicions, Counter(), images=(), drawings=(), page_size=(200.0, 100.0), render=render
+        )
+
+    shown = Suspicion("layer_off", Box(120, 10, 190, 20), 30)
+    runs_off = Suspicion("layer_off", Box(150, 40, 400, 50), 30)
+    begins_above = Suspicion("covered", Box(10, -6, 100, 8), 30)
+    assert kinds(shown, runs_off) == ()
+    assert kinds(shown, runs_off, begins_above) == ("covered",)

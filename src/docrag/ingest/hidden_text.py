@@ -173,9 +173,10 @@ def hidden_kinds(
     *,
     images: Sequence[Box],
     drawings: Sequence[Box],
+    page_size: tuple[float, float],
     render: Render,
 ) -> tuple[HiddenKind, ...]:
-    """Return the kinds of hidden text of a page, sorted.
+    """Return the kinds of hidden text of a page of `page_size` points, sorted.
 
     `images` and `drawings` are what the page paints beside text. `render` is called at most once, and only
     when light text stands on something or text is painted over: whether it shows is seen in the picture.
@@ -195,29 +196,32 @@ def hidden_kinds(
             continue
         letters[suspicion.kind] += suspicion.n_letters
     if sum(suspicion.n_letters for suspicion in to_look_at) >= MIN_LETTERS:
-        for suspicion in _unseen(to_look_at[:_MAX_CHECKED], render):
+        for suspicion in _unseen(to_look_at[:_MAX_CHECKED], page_size, render):
             letters[suspicion.kind] += suspicion.n_letters
     found: set[HiddenKind] = {kind for kind in letters if letters[kind] >= MIN_LETTERS}
     found |= {kind for kind in odd if odd[kind] >= MIN_ODD_CHARS}
     return tuple(sorted(found))
 
 
-def _unseen(suspicions: Sequence[Suspicion], render: Render) -> list[Suspicion]:
+def _unseen(
+    suspicions: Sequence[Suspicion], page_size: tuple[float, float], render: Render
+) -> list[Suspicion]:
     """Those of which nothing shows: the picture is of one colour where they stand."""
-    area = union_box(suspicion.box for suspicion in suspicions).padded(1.0)
-    area = Box(max(0.0, area.x0), max(0.0, area.y0), area.x1, area.y1)
+    boxes = [suspicion.box.clipped(*page_size) for suspicion in suspicions]
+    area = union_box(boxes).padded(1.0).clipped(*page_size)
     try:
         picture = render(area, _CHECK_DPI)
     except (IngestError, ValueError):  # too large a picture, or outside the page: nothing to be seen in it
         return []
-    grey = picture.max(axis=2).astype(np.int16), picture.min(axis=2).astype(np.int16)
+    brightest, darkest = picture.max(axis=2).astype(np.int16), picture.min(axis=2).astype(np.int16)
     scale_x, scale_y = picture.shape[1] / area.width, picture.shape[0] / area.height
     unseen: list[Suspicion] = []
-    for suspicion in suspicions:
-        box = suspicion.box
+    for suspicion, box in zip(suspicions, boxes, strict=True):
+        if box.area <= 0:
+            continue  # off the page
         rows = slice(int((box.y0 - area.y0) * scale_y), max(1, int(np.ceil((box.y1 - area.y0) * scale_y))))
         columns = slice(int((box.x0 - area.x0) * scale_x), max(1, int(np.ceil((box.x1 - area.x0) * scale_x))))
-        bright, dark = grey[0][rows, columns], grey[1][rows, columns]
+        bright, dark = brightest[rows, columns], darkest[rows, columns]
         if bright.size and max(np.ptp(bright), np.ptp(dark)) < _MIN_CONTRAST:
             unseen.append(suspicion)
     return unseen

@@ -162,6 +162,7 @@ class PdfiumSource:
                 odd,
                 images=images,
                 drawings=drawings,
+                page_size=(width_pt, height_pt),
                 render=lambda clip, dpi: self.render(page_no, dpi=dpi, clip=clip),
             )
             if hides_annotations(page):

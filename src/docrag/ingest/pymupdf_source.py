@@ -141,6 +141,7 @@ class PyMuPdfSource:
                 odd,
                 images=images,
                 drawings=drawings,
+                page_size=(width_pt, height_pt),
                 render=lambda clip, dpi: self.render(page_no, dpi=dpi, clip=clip),
             )
             label = clean_text(str(page.get_label() or ""))
