@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from tests.cli.cli_support import FAST, write_reports
@@ -44,6 +45,18 @@ def test_retrieval_is_measured_and_a_rerun_adds_nothing(docrag, dataset, tmp_pat
     assert other.code == 1
     assert "made with other settings" in other.err
     assert "retrieval.depth" in other.err
+
+
+@pytest.mark.parametrize(("task", "metric"), [("retrieval", "R@1"), ("answers", "cited")])
+def test_a_file_that_is_there_twice_is_right_by_either_name(docrag, dataset, tmp_path, task, metric):
+    # The index knows equal files by one name, here that of the copy, which comes first.
+    shutil.copy(dataset / "documents" / "report.pdf", dataset / "documents" / "a-copy.pdf")
+    command = ["eval", dataset, "--task", task, "--out", "run.jsonl", "--index", "idx", "--json", *FAST]
+    result = docrag(*command, "--set", "answer.threshold=0")
+    first = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
+    assert ["report.pdf", 2] in first["ranking" if task == "retrieval" else "citations"]
+    groups = {group["group"]: group for group in result.json["groups"]}
+    assert groups["all"]["metrics"][metric]["value"] == 1
 
 
 def test_a_folder_that_is_no_data_set_is_refused(docrag, tmp_path):

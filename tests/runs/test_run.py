@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,15 @@ def test_a_question_that_fails_is_a_line_counts_as_wrong_and_is_tried_again(docr
     assert again.code == 2
     assert "; 1 from before" in again.out
     assert lines(out / "answers.jsonl") == [failed, answered]
+
+
+def test_a_question_may_know_its_document_by_the_name_of_a_copy(docrag, write_run, place):
+    shutil.copy(place / "reports" / "report.pdf", place / "reports" / "z-copy.pdf")
+    question = {**LABELLED[0], "doc": "z-copy.pdf"}
+    docrag("run", write_run([question], settings={"answer": {"threshold": 0}}))
+    reports = json.loads((place / "runs" / "my" / "metrics.json").read_text())["reports"]
+    assert reports["retrieval"]["groups"][0]["metrics"]["R@1"]["value"] == 1
+    assert reports["answers"]["groups"][0]["metrics"]["cited"]["value"] == 1
 
 
 def test_a_run_that_is_done_is_not_done_again(docrag, write_run, place):

@@ -171,9 +171,10 @@ def _task(rag: DocRAG, name: TaskName) -> Task:
         hits = rag.search(query.text, k=k, unit=query.unit, scope=query.scope).hits
         return [(hit.doc, hit.page_no) for hit in hits]
 
+    other_names = {document.doc: document.aliases for document in rag.documents()}
     if name is TaskName.RETRIEVAL:
-        return RetrievalTask(rank)
-    return AnswerTask(lambda query: rag.ask(query.text, scope=query.scope))
+        return RetrievalTask(rank, other_names=other_names)
+    return AnswerTask(lambda query: rag.ask(query.text, scope=query.scope), other_names=other_names)
 
 
 def _identity(rag: DocRAG) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -19,8 +19,24 @@ Rank = Callable[[Query, int], Sequence[tuple[str, int]]]
 """Pages ``(doc, page_no)`` for a query, best first, at most so many."""
 Ask = Callable[[Query], Answer]
 
+OtherNames = Mapping[str, Collection[str]]
+"""Other names of a document, by the one that the index calls it: those of files with the same bytes."""
+
 MIN_RANKING = 10
 """Rankings are measured down to this depth, so no run may write shorter ones by choice."""
+
+_NO_NAMES: OtherNames = {}
+
+
+def called_as(wanted: str, doc: str, names: OtherNames) -> str:
+    """Return `wanted` where that is another name of `doc`, else `doc`: a copy of a file is the right file.
+
+    Examples
+    --------
+    >>> called_as("copy.pdf", "a.pdf", {"a.pdf": ("copy.pdf",)}), called_as("b.pdf", "a.pdf", {})
+    ('copy.pdf', 'a.pdf')
+    """
+    return wanted if wanted in names.get(doc, ()) else doc
 
 
 class Measure(Protocol):
@@ -84,16 +100,25 @@ class RankingMeasure:
 
 
 class RetrievalTask(RankingMeasure):
-    """Rank pages with a callable, `k` deep but never less than is measured."""
+    """Rank pages with a callable, `k` deep but never less than is measured.
 
-    def __init__(self, rank: Rank, *, k: int = MIN_RANKING) -> None:
+    A document that has the question's name among its `other_names` goes by that.
+    """
+
+    def __init__(self, rank: Rank, *, k: int = MIN_RANKING, other_names: OtherNames = _NO_NAMES) -> None:
         super().__init__()
         self._rank = rank
         self._k = max(k, MIN_RANKING)
+        self._other_names = other_names
 
     def run(self, question: Question, query: Query) -> dict[str, Any]:
         """Rank pages for the query."""
-        return {"ranking": [[doc, page_no] for doc, page_no in self._rank(query, self._k)]}
+        ranking = self._rank(query, self._k)
+        return {
+            "ranking": [
+                [called_as(question.doc, doc, self._other_names), page_no] for doc, page_no in ranking
+            ]
+        }
 
 
 # Columns of an answered question.
@@ -152,16 +177,20 @@ class AnswerMeasure:
 
 
 class AnswerTask(AnswerMeasure):
-    """Answer with a callable."""
+    """Answer with a callable; documents are named as by `RetrievalTask`."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, *, other_names: OtherNames = _NO_NAMES) -> None:
         super().__init__()
         self._ask = ask
+        self._other_names = other_names
 
     def run(self, question: Question, query: Query) -> dict[str, Any]:
         """Ask, and keep the text (the canonical one of an abstention) and the cited pages, each once."""
         answer = self._ask(query)
-        pages = dict.fromkeys((citation.doc, citation.page_no) for citation in answer.citations)
+        pages = dict.fromkeys(
+            (called_as(question.doc, citation.doc, self._other_names), citation.page_no)
+            for citation in answer.citations
+        )
         return {
             "prediction": NOT_ANSWERABLE if answer.abstained else answer.text,
             "citations": [list(page) for page in pages],

@@ -15,7 +15,7 @@ from docrag.evaluation.dataset import Dataset, Question
 from docrag.evaluation.folds import folds_by_document
 from docrag.evaluation.ranking_metrics import RANKING_METRICS, ranking_metrics
 from docrag.evaluation.run import EvalScope, collection_of
-from docrag.evaluation.tasks import MIN_RANKING
+from docrag.evaluation.tasks import MIN_RANKING, called_as
 from docrag.evaluation.tuning import Rows, choose_cheapest, choose_simplest, cross_validate
 from docrag.pipeline.tuning_report import CutoffReport, TuningReport
 from docrag.pipeline.tuning_space import RetrievalSetting, RetrievalSpace, cutoffs
@@ -188,6 +188,7 @@ class Measurer:
         self._options = options
         self._names = tuple(names)
         self._on_setting = on_setting
+        self._other_names = {document.doc: document.aliases for document in corpus.documents()}
         self._without_text = _WithoutText(corpus)
         self._references = ReferenceBoost(corpus)  # it reads pages, and remembers what it learnt
         self._figures: dict[RetrievalSetting, Floats] = {}
@@ -254,7 +255,8 @@ class Measurer:
         hits = stage.search(query, k=MIN_RANKING).hits
         scores += [hit.score for hit in hits]
         relevant = {(question.doc, page_no) for page_no in question.evidence_pages}
-        found = ranking_metrics(relevant, [(hit.doc, hit.page_no) for hit in hits])
+        ranking = [(called_as(question.doc, hit.doc, self._other_names), hit.page_no) for hit in hits]
+        found = ranking_metrics(relevant, ranking)
         return [*found.values(), float(len(hits))]
 
 

@@ -202,7 +202,8 @@ def _finish(
     import yaml
 
     answers = [entry.answer for entry in lines]
-    reports = measure(questions, answers, scope=options.scope, seed=options.seed)
+    other_names = {document.doc: document.aliases for document in rag.documents()}
+    reports = measure(questions, answers, scope=options.scope, other_names=other_names, seed=options.seed)
     folder.write(WHERE_FILE, where(rag.index_dir, folder.path))
     folder.write(CONFIG_FILE, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     rows = [row.model_dump(mode="json", exclude_defaults=True) for row in questions]
