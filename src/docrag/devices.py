@@ -1,13 +1,21 @@
-"""Device and number type of a model, by what the machine has."""
+"""Device and number type of a model, and the number of its threads, by what the machine has."""
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 from typing import Any, Literal
 
 from docrag.errors import ConfigError
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def usable_cores() -> int:
+    """Cores this process may use, which a container or `taskset` can make fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def choose_device(torch: ModuleType, wanted: str) -> str:

@@ -8,7 +8,6 @@ batches of 32, 16 one by one with both cores inside a run, and 75 as single-thre
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, cast
@@ -16,6 +15,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.devices import usable_cores
 from docrag.embed.model_files import packaged_file
 from docrag.embed.options import MiniLmOptions
 from docrag.protocols import EncoderIdentity
@@ -39,7 +39,7 @@ class MiniLmEmbedder:
         from tokenizers import Tokenizer
 
         options = options or MiniLmOptions()
-        self._n_threads = options.n_threads or _usable_cores()
+        self._n_threads = options.n_threads or usable_cores()
         self._tokenizer = Tokenizer.from_file(str(packaged_file(*TOKENIZER, sha256=TOKENIZER_SHA256)))
         self._tokenizer.enable_truncation(options.max_tokens)
         self._tokenizer.no_padding()
@@ -91,8 +91,3 @@ class MiniLmEmbedder:
         }
         mean = self._session.run(None, feed)[0][0].mean(axis=0)
         return mean / np.linalg.norm(mean)
-
-
-def _usable_cores() -> int:
-    """Cores this process may run on, which a container or taskset can make fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from docrag.devices import usable_cores
 
 MAX_DEFAULT_WORKERS = 8
 """More workers than this rarely help a laptop, and each takes some 400 MB with the layout model loaded."""
@@ -77,17 +78,10 @@ class IngestOptions(BaseModel):
 
     def worker_count(self) -> int:
         """Number of worker processes to start."""
-        return self.n_workers or min(available_cpus(), MAX_DEFAULT_WORKERS)
+        return self.n_workers or min(usable_cores(), MAX_DEFAULT_WORKERS)
 
     def fingerprint(self) -> str:
         """Equal for options that read every page alike; a file half read with others is read afresh."""
         changing = self.model_dump_json(include={"layout", "ocr", "ocr_dpi", "parser"})
         budget = self.limits.max_pixels
         return hashlib.sha256(f"{RESULT_VERSION} {changing} {budget}".encode()).hexdigest()[:16]
-
-
-def available_cpus() -> int:
-    """CPUs this process may use, which a container or `taskset` can make fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -59,13 +59,7 @@ def dpi_for(width_pt: float, height_pt: float, *, longest_px: int) -> float:
 
 def padded(box: Box, width_pt: float, height_pt: float) -> Box:
     """The box with a margin, kept on the page."""
-    x0, y0, x1, y1 = box
-    return Box(
-        max(x0 - CROP_MARGIN_PT, 0.0),
-        max(y0 - CROP_MARGIN_PT, 0.0),
-        min(x1 + CROP_MARGIN_PT, width_pt),
-        min(y1 + CROP_MARGIN_PT, height_pt),
-    )
+    return box.padded(CROP_MARGIN_PT).clipped(width_pt, height_pt)
 
 
 Jobs = Mapping[str, Mapping[int, ImageJob]]

@@ -53,9 +53,9 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
 
 
 def _cpus(settings: Settings) -> Check:
-    from docrag.ingest.options import available_cpus
+    from docrag.devices import usable_cores
 
-    return Check("cpu", "ok", f"{available_cpus()} usable, {settings.ingest.worker_count()} ingest workers")
+    return Check("cpu", "ok", f"{usable_cores()} usable, {settings.ingest.worker_count()} ingest workers")
 
 
 def _packages() -> Iterator[Check]:
