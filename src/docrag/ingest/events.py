@@ -31,7 +31,7 @@ class FileStarted:
 
 @dataclass(frozen=True, slots=True)
 class PagesDone:
-    """`n_pages` more pages of a file are stored, those that failed included."""
+    """`n_pages` more pages of a file are read, those that failed included; they are stored soon after."""
 
     doc: str
     n_pages: int

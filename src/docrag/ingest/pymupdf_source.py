@@ -78,6 +78,7 @@ class PyMuPdfSource:
         try:
             self.n_pages: int = self._doc.page_count
         except Exception as error:
+            self._doc.close()
             raise IngestError(
                 Reason.XREF_UNRECOVERABLE, f"{self._name}: MuPDF cannot find its pages ({error})"
             ) from error
