@@ -179,7 +179,9 @@ def test_a_file_that_is_no_run_is_left_alone(dataset: Dataset, tmp_path: Path):
     assert out.read_text() == "my notes"
 
 
-@pytest.mark.parametrize("line", ['{"id": "q9", "ranking": []}', '{"id": "q1", "ranking": [["a.pdf"]]}', "7"])
+@pytest.mark.parametrize(
+    "line", ['{"id": "q9", "ranking": []}', '{"id": "q1", "ranking": [["a.pdf"]]}', "7", '{"id": [1]}']
+)
 def test_a_line_that_does_not_belong_to_the_run_is_refused(dataset: Dataset, tmp_path: Path, line: str):
     out = tmp_path / "run.jsonl"
     run(dataset, out, Recorder())

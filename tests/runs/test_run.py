@@ -119,6 +119,24 @@ def test_a_question_may_know_its_document_by_the_name_of_a_copy(docrag, write_ru
     assert reports["answers"]["groups"][0]["metrics"]["cited"]["value"] == 1
 
 
+def test_a_file_where_the_folder_should_be_is_refused_and_kept(docrag, write_run, place):
+    (place / "notes.txt").write_text("mine")
+    result = docrag("run", write_run([CEO]), "--out", "notes.txt")
+    assert result.code == 1
+    assert "notes.txt: is a file, expected a folder" in result.err
+    assert (place / "notes.txt").read_text() == "mine"
+
+
+def test_a_line_without_a_sensible_id_is_passed_over(docrag, write_run, place):
+    path = write_run([CEO])
+    docrag("run", path)
+    answers = place / "runs" / "my" / "answers.jsonl"
+    whole = answers.read_text()
+    answers.write_text('{"id": [1]}\n' + whole)
+    assert docrag("run", path, "--json", "--quiet").json["n_resumed"] == 1
+    assert answers.read_text() == whole
+
+
 def test_a_run_that_is_done_is_not_done_again(docrag, write_run, place):
     path = write_run([CEO, PASTA])
     docrag("run", path)

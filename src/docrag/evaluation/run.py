@@ -156,7 +156,7 @@ def read_lines(path: Path, dataset: Dataset, measure: Measure) -> dict[str, dict
     lines: dict[str, dict[str, Any]] = {}
     for line_no, row in rows:
         line = cast("dict[str, Any]", row if isinstance(row, dict) else {})
-        if line.get("id") not in known or not measure.well_formed(line):
+        if not isinstance(line.get("id"), str) or line["id"] not in known or not measure.well_formed(line):
             raise UsageError(f"{path}:{line_no}: not a line of this {measure.name} run: {row!r:.80}")
         lines[line["id"]] = line
     return lines

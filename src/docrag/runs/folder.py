@@ -45,7 +45,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def open(self) -> Generator[None]:
-        """Make the folder and hold it; raises UsageError when another process runs into it."""
+        """Make the folder and hold it; UsageError for a file, and when another process runs into it."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path}: is a file, expected a folder for the results; name another --out")
         with storage_errors(self.path, "making the folder of the run"):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = WriterLock(self.path, command="docrag run")
@@ -120,8 +122,8 @@ class RunFolder:
             return {}
         lines: dict[str, Mapping[str, Any]] = {}
         for _, value in read_jsonl(path):
-            if isinstance(value, dict) and "id" in value:
-                line = cast("dict[str, Any]", value)
+            line = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            if isinstance(line.get("id"), str):
                 lines[line["id"]] = line
         return lines
 
