@@ -225,10 +225,20 @@ def test_a_budget_that_allows_no_fusion_gives_the_preferred_branch_marked():
     assert (answer.text, answer.is_partial) == ("Revenue was 40,000.", True)
 
 
-def test_a_branch_that_breaks_off_in_its_reasoning_declines():
+def test_a_branch_that_breaks_off_in_its_reasoning_is_asked_again():
     cut = TEXT[: TEXT.index("So 46")]
-    answer = answerer(FakeChat([cut, OTHER, FUSED])).answer(QUESTION)
-    assert answer.text == "It was 46,298."
+    chat = FakeChat([cut, TEXT, OTHER, FUSED])
+    answer = answerer(chat).answer(QUESTION)
+    assert (answer.text, answer.is_partial) == ("It was 46,298.", False)
+    assert "cannot be used" in chat.asked[1][0][-1].text
+
+
+def test_a_branch_that_breaks_off_twice_leaves_the_answer_to_the_other():
+    cut = TEXT[: TEXT.index("So 46")]
+    answer = answerer(FakeChat([cut, cut, OTHER])).answer(QUESTION)
+    assert answer.is_partial
+    assert "{" not in answer.text
+    assert any(warning.startswith("the text branch failed") for warning in answer.warnings)
 
 
 def test_evidence_under_ids_that_were_not_issued_does_not_reach_the_fusion():

@@ -74,6 +74,26 @@ def test_a_refusal_to_answer_has_no_sentences(text):
     assert (reply.answerable, reply.sentences) == (False, [])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"answerable": null}',
+        '{"response": "It was 46,298."}',
+        '```json\n{"response": "It was 46,298."}\n```',
+        '{"answerable": tr',
+        '{"a":' * 50,
+    ],
+)
+def test_an_object_of_another_kind_is_no_answer_in_plain_words(text: str):
+    with pytest.raises(ModelFormatError, match='no "answerable" and no "sentences"'):
+        read_cited(text)
+
+
+def test_braces_inside_an_answer_in_plain_words_stay():
+    read = read_cited('The settings are {"depth": 7} [E1].')
+    assert [s.text for s in read.reply.sentences] == ['The settings are {"depth": 7}.']
+
+
 def test_a_reply_that_breaks_off_keeps_what_it_had():
     for end in range(REPLY.index("Sales") + 5, len(REPLY)):
         read = read_cited(REPLY[:end])

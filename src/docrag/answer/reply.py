@@ -108,7 +108,7 @@ def read_cited(text: str) -> Read:
     Raises
     ------
     ModelFormatError
-        There is nothing in it, or too much.
+        There is nothing in it, or too much, or an object of another kind: that is no answer in plain words.
     """
     if len(text) > MAX_REPLY_CHARS:
         raise ModelFormatError(f"the reply has {len(text)} characters, expected at most {MAX_REPLY_CHARS}")
@@ -183,6 +183,8 @@ def _from_plain(text: str) -> Read:
     plain = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", text).strip()
     if not plain:
         raise ModelFormatError("the reply is empty")
+    if plain.startswith("{"):
+        raise ModelFormatError('the object has no "answerable" and no "sentences"')
     sentences: list[CitedSentence] = []
     for sentence in _sentences(plain):
         without, ids = cited_ids(sentence, with_numbers=True)
