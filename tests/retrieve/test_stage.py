@@ -291,6 +291,11 @@ def test_k_must_be_positive():
         fixed_stage().search(Query("x"), k=0)
 
 
+def test_only_pages_and_regions_are_ranked():
+    with pytest.raises(UsageError, match='unit is "chapter", expected one of page, region'):
+        fixed_stage().search(Query("x", "chapter"), k=1)  # type: ignore[arg-type]
+
+
 def test_retrievers_need_different_names():
     with pytest.raises(ValueError, match="different names"):
         RetrievalStage(CORPUS, [FixedRetriever("a", []), FixedRetriever("a", [])], WeightedSum({"a": 1}))

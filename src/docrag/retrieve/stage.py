@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, total_usage
@@ -23,7 +23,7 @@ from docrag.retrieve.query.plan import Plan, Planner, SubQuery
 from docrag.retrieve.rerank.checked import CheckedReranker
 from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.retrieve.snippets import best_snippet
-from docrag.types import Fused, Hit, Page, Query, Scored, SourceScore, TraceStep, UnitRef, Usage
+from docrag.types import Fused, Hit, Page, Query, Scored, SourceScore, TraceStep, Unit, UnitRef, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,14 @@ class RetrievalStage:
         """Return the best `k` units of ``query.unit`` within ``query.scope``.
 
         An empty question finds nothing. `listener` hears what models are asked for, and may call the search
-        off, which drops its requests to servers. Raises `docrag.errors.UsageError` when `k` is not positive
-        or the scope names a document that is not there, `docrag.errors.Cancelled` when the search is called
-        off.
+        off, which drops its requests to servers. Raises `docrag.errors.UsageError` when `k` is not positive,
+        the unit is neither a page nor a region, or the scope names a document that is not there,
+        `docrag.errors.Cancelled` when the search is called off.
         """
         if k < 1:
             raise UsageError(f"k is {k}, expected 1 or more")
+        if query.unit not in get_args(Unit):
+            raise UsageError(f'unit is "{query.unit}", expected one of {", ".join(get_args(Unit))}')
         with called_off_by(listener.cancelled):
             return self._search(query, k=k, listener=listener)
 
