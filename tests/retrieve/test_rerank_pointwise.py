@@ -81,6 +81,7 @@ def test_a_bad_verdict_is_returned_once_and_then_an_error():
     good, bad = scorer(chat).score("Where?", [GOLD, LEAD], Calls())
     assert good == Relevance(1.0)
     assert isinstance(bad, ModelError)
+    assert str(bad).startswith("fake: neither of two replies can be used; the last: ")
     assert "less than or equal to 10" in chat.conversations[2][-1].text
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from docrag.chat.ask import repair
+from docrag.chat.ask import reading_again, repair
 from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, images_of
 from docrag.chat.model import CallUsage, Chat, Reply, Request, never
@@ -149,7 +149,9 @@ class Calls:
             return parse_reply(reply.text, schema)
         except ModelFormatError as error:
             again = repair(messages, reply.text, error)
-        return parse_reply(self.ask(chat, again, request, timeout_s=timeout_s).text, schema)
+        second = self.ask(chat, again, request, timeout_s=timeout_s)
+        with reading_again(chat.name):
+            return parse_reply(second.text, schema)
 
 
 def each(
