@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from docrag.errors import StorageError
@@ -53,41 +53,63 @@ class FolderSync:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Path, set[str]] = {}
+        self._known: dict[Path, _Tree] = {}
 
     def watch(self, folder: Path) -> None:
         """Take what is in `folder` now for durable."""
-        self._known[folder] = set(_files(folder))
+        self._known[folder] = _tree(folder, {})
 
     def flush(self, folder: Path) -> None:
         """Make every file below `folder` durable that appeared since the last call.
 
-        Raises OSError when one of them is not whole.
+        Files that a table is read from, that is; Lance's records of transactions and its version hint are
+        not. Raises OSError when one of them is not whole.
         """
-        present = set(_files(folder))
-        known = self._known.get(folder, set())
-        known_folders = {os.path.dirname(path) for path in known}
-        folders: set[str] = set()
-        for path in present - known:
-            with contextlib.suppress(FileNotFoundError):
-                _fsync(path)
-                _check_whole(path)
-            parent = os.path.dirname(path)
-            folders.add(parent)
-            while parent not in known_folders and parent != str(folder):
+        known = self._known.get(folder, {})
+        present = _tree(folder, known)
+        changed: set[str] = set()
+        for parent, names in present.items():
+            new = [n for n in names - known.get(parent, set()) if n.endswith(_TABLE_FILES)]
+            for name in new:
+                path = os.path.join(parent, name)
+                with contextlib.suppress(FileNotFoundError):
+                    _fsync(path)
+                    _check_whole(path)
+            if new or parent not in known:
+                changed.add(parent)
+            while parent not in known and parent != str(folder):
                 parent = os.path.dirname(parent)
-                folders.add(parent)
-        for path in folders:
+                changed.add(parent)
+        for path in changed:
             _fsync(path)
         self._known[folder] = present
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Files that a table is read from; Lance's records of transactions and its version hint are not."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            if os.path.splitext(name)[1] in _TABLE_FILES:
-                yield os.path.join(root, name)
+_Tree = dict[str, set[str]]
+"""Names of the files and folders in every folder of a table."""
+
+
+def _tree(folder: Path, known: _Tree) -> _Tree:
+    """What is below `folder`; of names in `known` it is known already which are folders.
+
+    It is made for every write, of ever more files, so nothing is asked about a file that is known.
+    """
+    tree: _Tree = {}
+    waiting = [str(folder), *known]
+    while waiting:
+        parent = waiting.pop()
+        if parent in tree:
+            continue
+        try:
+            names = set(os.listdir(parent))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        tree[parent] = names
+        for name in names - known.get(parent, set()):
+            path = os.path.join(parent, name)
+            if not name.endswith(_TABLE_FILES) and os.path.isdir(path):
+                waiting.append(path)
+    return tree
 
 
 def _check_whole(path: str) -> None:
