@@ -85,3 +85,32 @@ def test_an_agent_without_a_model_says_what_to_set(folder: Path):
         pytest.raises(ConfigError, match=r"answer\.kind is planner, which needs a model.*models\.default"),
     ):
         rag.ask(QUESTION)
+
+
+WORDY = [
+    json.dumps({"several": False}),
+    json.dumps(said(("Alder is wet.", "E1", "Alder 120 30 150"))),
+    json.dumps(said(("Much rain fell at that place.", "E1", "Alder 120 30 150"))),
+    json.dumps(said(("The expert says Alder.", "E1", "Alder 120 30 150"))),
+]
+LENGTHS = ["embed.kind=custom", "embed.factory=tests.api.parts_of_mine:LengthEmbedder"]
+
+
+@pytest.mark.parametrize(("similarity", "decision"), [("words", "expert"), ("meaning", "agree")])
+def test_answers_can_agree_in_meaning_by_the_text_encoder(folder: Path, similarity: str, decision: str):
+    # The encoder counts letters, so texts of any length are nearly alike to it; no word is the same.
+    options = ["answer.sources=modalities", "answer.refine=false", f"answer.similarity={similarity}"]
+    model = ["models.default.kind=scripted", f"models.default.replies={json.dumps(WORDY)}"]
+    settings = load_settings(
+        overrides=[*FAST[:-1], *LENGTHS, "answer.kind=decompose-decide", *model, *options,
+                   "retrieval.retrievers=[bm25]", "retrieval.fusion.weights={bm25: 1}"],
+        environ={},
+    )  # fmt: skip
+    with DocRAG.open(folder, settings=settings) as rag:
+        answer = rag.ask(QUESTION)
+    assert [step.detail["decision"] for step in answer.trace if step.name == "decide"] == [decision]
+
+
+def test_agreement_in_meaning_needs_an_encoder(folder: Path):
+    with pytest.raises(ConfigError, match=r"answer\.similarity is meaning, .* set embed\.kind"):
+        ask(folder, "decompose-decide", "answer.similarity=meaning")

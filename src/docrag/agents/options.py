@@ -71,6 +71,11 @@ class DecomposeDecideOptions(_AgentOptions):
     agreement: float = Field(
         default=0.6, gt=0, le=1, description="from which on two answers agree; a number that differs is 0"
     )
+    similarity: Literal["words", "meaning"] = Field(
+        default="words",
+        description="what agrees where numbers do not decide: equal words, or words alike in meaning, too, by"
+        " the text encoder",
+    )
     decide: Literal["judge", "vote"] = Field(
         default="judge",
         description="judge asks an expert unless all agree, vote only where there is no majority",

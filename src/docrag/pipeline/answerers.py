@@ -19,7 +19,7 @@ from docrag.answer.options import (
     SinglePassOptions,
     SummariesOptions,
 )
-from docrag.protocols import Answerer
+from docrag.protocols import Answerer, TextEmbedder
 
 if TYPE_CHECKING:
     from docrag.answer.parts import AnswerParts
@@ -31,8 +31,12 @@ def build_model_answerer(
     parts: AnswerParts,
     *,
     branch_searches: Callable[[], dict[str, Search]],
+    embedder: Callable[[], TextEmbedder | None],
 ) -> Answerer:
-    """Return the answerer or agent; `branch_searches` makes searches named "text" and "image", or none."""
+    """Return the answerer or agent, with what it needs of the following.
+
+    `branch_searches` makes searches named "text" and "image", or none; `embedder` the text encoder.
+    """
     # Imported when used: an index asked without a model needs none of them.
     match options:
         case SinglePassOptions():
@@ -64,8 +68,10 @@ def build_model_answerer(
             return PlannerAgent(parts, options)
         case DecomposeDecideOptions():
             from docrag.agents.decompose_decide import DecomposeDecideAgent
+            from docrag.pipeline.likeness import by_meaning
 
-            return DecomposeDecideAgent(parts, options)
+            semantic = by_meaning(embedder) if options.similarity == "meaning" else None
+            return DecomposeDecideAgent(parts, options, semantic=semantic)
         case GatedOptions():
             from docrag.agents.gated import GatedAgent
 

@@ -104,11 +104,13 @@ def build_answerer(
     prompts: Prompts | None = None,
     pictures: PagePictures | None = None,
     branch_searches: Callable[[], dict[str, Search]] = dict,
+    embedder: Callable[[], TextEmbedder | None] = lambda: None,
 ) -> Answerer:
     """Return the answerer that `settings` describe; files whose indexing was interrupted count as unread.
 
     `chats` makes the models of those that need some, and raises `docrag.errors.ConfigError` where none is
-    configured. `branch_searches` makes the searches of branches that have their own, "text" and "image".
+    configured. `branch_searches` makes the searches of branches that have their own, "text" and "image";
+    `embedder` gives the text encoder to those that compare answers by it.
     """
     if isinstance(settings.answer, CustomOptions):
         return make_custom(settings.answer, corpus, stage.search, setting="answer", method="answer")
@@ -124,7 +126,7 @@ def build_answerer(
         raise ConfigError(f"answer.kind is {settings.answer.kind}, which needs a model: {error}") from error
     runs = RunParts(models, prompts if prompts is not None else Prompts(), settings.budget, marker_of(corpus))
     parts = AnswerParts(corpus, stage.search, runs, pictures, unfinished)
-    return build_model_answerer(settings.answer, parts, branch_searches=branch_searches)
+    return build_model_answerer(settings.answer, parts, branch_searches=branch_searches, embedder=embedder)
 
 
 def _for_retrievers(options: QueryOptions, names: Collection[str]) -> QueryOptions:

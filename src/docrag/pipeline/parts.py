@@ -213,6 +213,7 @@ class Parts:
                     prompts=self.prompts,
                     pictures=self.pictures,
                     branch_searches=self._branch_searches,
+                    embedder=lambda: self.embedder,
                 )
             return answerer
 
