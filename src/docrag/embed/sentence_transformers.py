@@ -42,7 +42,7 @@ class SentenceTransformersEmbedder:
         self.identity = EncoderIdentity(
             name=options.model,
             revision=f"{options.revision or 'local'}|{options.query_prompt}|{options.passage_prompt}",
-            dim=int(self._model.get_sentence_embedding_dimension()),
+            dim=self._encode(["dimension"]).shape[1],  # the method that tells it has another name by version
             pooling="sentence-transformers",
         )
 
@@ -57,8 +57,11 @@ class SentenceTransformersEmbedder:
     def _embed(self, prompt: str, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self.identity.dim), np.float32)
+        return self._encode([prompt + text for text in texts])
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         vectors = self._model.encode(
-            [prompt + text for text in texts],
+            texts,
             batch_size=self._options.batch_size,
             normalize_embeddings=True,
             convert_to_numpy=True,
