@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,6 +48,17 @@ class Talker:
             warnings=(),
             trace=trace.build(),
         )
+
+
+class Stubborn(Talker):
+    """Answers "wait", too, as soon as it is called off."""
+
+    def answer(self, query, *, listener=SILENCE):
+        if query.text == "wait":
+            while not listener.cancelled():
+                time.sleep(0.01)
+            query = replace(query, text="waited")
+        return replace(super().answer(query, listener=SILENCE), question=query.text)
 
 
 def wait_for_the_end(listener) -> None:

@@ -207,6 +207,27 @@ def test_ctrl_c_keeps_what_is_done(write_run, place):
     assert [line["question"] for line in lines(out / "answers.jsonl")] == ["one"]
 
 
+def test_ctrl_c_keeps_what_is_finished_all_the_same(write_run, place):
+    stubborn = {"answer": {"kind": "custom", "factory": "tests.api.parts_of_mine:Stubborn"}}
+    path = write_run(["one", "wait"], settings=stubborn, parallel=2)
+    out = place / "runs" / "my" / "answers.jsonl"
+    root = str(Path(__file__).parents[2])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "docrag", "run", str(path), "--quiet"],
+        env=env, cwd=place, stderr=subprocess.PIPE, text=True, preexec_fn=_with_ctrl_c,
+    )  # fmt: skip
+    deadline_s = time.monotonic() + 60
+    while not (out.exists() and lines(out)):
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [line["question"] for line in lines(out)] == ["one", "waited"]
+
+
 def _with_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may have inherited "ignore"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +91,16 @@ def run_questions(
     with folder.open():
         done = folder.begin(identity, [row.id for row in questions], fresh=fresh)
         n_resumed, n_failed, start_s = len(done), 0, time.monotonic()
-        missing = [row for row in questions if row.id not in done]
-        for row, lines in _ask_all(rag, missing, options, identity):
+
+        def keep(row: QuestionRow, lines: Lines) -> None:
+            nonlocal n_failed
             folder.append(lines)
             done[row.id] = lines
             n_failed += "error" in lines.answer
             elapsed_s = time.monotonic() - start_s
             on_progress(Progress(len(done), len(questions), n_failed, n_resumed, elapsed_s))
+
+        _ask_all(rag, [row for row in questions if row.id not in done], options, identity, keep)
         ordered = [done[row.id] for row in questions]
         folder.rewrite(ordered)
         reports = _finish(rag, folder, questions, ordered, name=name, config=config, options=options)
@@ -123,22 +126,34 @@ def identity_of(rag: DocRAG, questions: Sequence[QuestionRow], config: Mapping[s
 
 
 def _ask_all(
-    rag: DocRAG, rows: Sequence[QuestionRow], options: RunOptions, identity: Mapping[str, Any]
-) -> Iterator[tuple[QuestionRow, Lines]]:
-    """Each question with its lines, as they are done; leaving early calls off those that are not."""
-    stop = threading.Event()
+    rag: DocRAG,
+    rows: Sequence[QuestionRow],
+    options: RunOptions,
+    identity: Mapping[str, Any],
+    keep: Callable[[QuestionRow, Lines], None],
+) -> None:
+    """Keep the lines of every question as soon as it is done, one after the other.
 
-    def work(row: QuestionRow) -> tuple[QuestionRow, Lines]:
-        return row, _ask(rag, row, options, identity, stop)
+    Ctrl-C calls off those that are not done. What a thread finishes all the same is kept, too.
+    """
+    stop, keeping = threading.Event(), threading.Lock()
+
+    def work(row: QuestionRow) -> None:
+        lines = _ask(rag, row, options, identity, stop)
+        if stop.is_set() and "error" in lines.answer:
+            return  # called off, which is no failure
+        with keeping:
+            keep(row, lines)
 
     if options.parallel == 1:
-        yield from map(work, rows)
+        for row in rows:
+            work(row)
         return
     with ThreadPoolExecutor(options.parallel, thread_name_prefix="docrag-run") as pool:
         futures = [pool.submit(work, row) for row in rows]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                future.result()
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
