@@ -70,6 +70,22 @@ def test_every_part_of_a_section_carries_its_heading() -> None:
     assert chunks[1].region_orders == (2,)
 
 
+def test_text_without_spaces_is_cut_at_its_sentences() -> None:
+    # 24 sentences of 50 characters: 24 pairs and a last character with its stop make 25 words of each, so
+    # five of them come nearest to 120 words.
+    text, chunks = chunked(("text", ("水" * 49 + "。") * 24))
+    assert [len(chunk.text) for chunk in chunks] == [250, 250, 250, 250, 200]
+    assert "".join(chunk.text for chunk in chunks) == text
+    _, (one, two) = chunked(("text", "川" * 120), ("text", "山" * 120), ("text", "海" * 120))
+    assert (one.region_orders, two.region_orders) == ((0, 1), (2,))
+
+
+def test_text_without_spaces_and_sentences_is_cut_all_the_same() -> None:
+    text, chunks = chunked(("text", "水" * 2000))
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert all(200 <= len(chunk.text) <= 360 for chunk in chunks)
+
+
 def test_short_neighbours_are_joined_and_long_texts_cut_at_sentences() -> None:
     _, (one,) = chunked(("text", sentences(2)), ("list-item", "• gate"), ("text", sentences(3)))
     assert one.region_orders == (0, 1, 2)

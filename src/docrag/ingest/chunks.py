@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +22,10 @@ _ALONE = frozenset({"table", "picture"})
 # What says something to the eye without a word; smaller than a third of an inch it is an icon or a bullet.
 _SEEN = frozenset({"table", "picture", "formula"})
 _MIN_SEEN_PT = 24.0
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？؟])[\"”’)\]]*\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？؟])[\"”’)\]]*\s+|(?<=[。！？])[”’）」』]*")
+_IDEOGRAPH = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Where a word ends: at white space; where there is none, as in Chinese and Japanese, after two characters.
+_WORD_END = re.compile(rf"[{_IDEOGRAPH}]{{1,2}}[^\w\s]*\s*|\s+")
 
 
 @dataclass
@@ -51,6 +55,15 @@ def chunks_of(text: str, words: Sequence[Word], regions: Sequence[Region]) -> tu
     """
     maker = _ChunkMaker(text, words, regions)
     return maker.run()
+
+
+def _word_ends(text: str) -> list[int]:
+    """Where the words of `text` end but for the last, after the space that follows."""
+    return [match.end() for match in _WORD_END.finditer(text) if match.end() < len(text)]
+
+
+def _n_words(text: str) -> int:
+    return len(_word_ends(text)) + 1 if text else 0
 
 
 class _ChunkMaker:
@@ -86,7 +99,7 @@ class _ChunkMaker:
         return joined_lines(self._text[start:end])
 
     def _flow(self, region: Region) -> None:
-        n_words = len(self._text[region.start : region.end].split())
+        n_words = _n_words(self._text[region.start : region.end])
         if region.kind == "section-header":
             if self._open.n_words >= _MIN_WORDS and self._open.n_body:
                 self._close()
@@ -152,7 +165,7 @@ class _ChunkMaker:
         groups: list[list[int]] = [[]]
         n_words = 0
         for i in range(n_header, len(table.rows)):
-            n_row = sum(len(cell.split()) for cell in table.rows[i])
+            n_row = sum(_n_words(cell) for cell in table.rows[i])
             if groups[-1] and n_words + n_row > _MAX_WORDS:
                 groups.append([])
                 n_words = 0
@@ -234,21 +247,20 @@ class _ChunkMaker:
 
     def _parts(self, start: int, end: int) -> list[tuple[int, int]]:
         """Spans of at most about `_MAX_WORDS` words, cut at sentence ends where there are any."""
-        n_words = len(self._text[start:end].split())
+        breaks = [start + end_of_word for end_of_word in _word_ends(self._text[start:end])]
+        n_words = len(breaks) + 1
         if n_words <= _MAX_WORDS:
             return [(start, end)]
         n_parts = -(-n_words // _TARGET_WORDS)
         goal = n_words / n_parts
         cuts = [start + m.end() for m in _SENTENCE_END.finditer(self._text[start:end])]
-        breaks = [start + m.end() for m in re.finditer(r"\s+", self._text[start:end])]
         spans: list[tuple[int, int]] = []
         here = start
         while True:
-            left = len(self._text[here:end].split())
-            if left <= _MAX_WORDS:
-                break
             # Word counts are monotonic in position: take the cut whose count is nearest to the goal.
-            after = [b for b in breaks if b > here]
+            after = breaks[bisect_right(breaks, here) :]
+            if len(after) < _MAX_WORDS:
+                break
             low, high = after[int(goal * 0.6)], after[min(_MAX_WORDS, len(after)) - 1]
             want = after[min(int(goal), len(after)) - 1]
             near = [cut for cut in cuts if low <= cut <= high] or [want]

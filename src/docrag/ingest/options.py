@@ -12,7 +12,7 @@ from docrag.devices import usable_cores
 MAX_DEFAULT_WORKERS = 8
 """More workers than this rarely help a laptop, and each takes some 400 MB with the layout model loaded."""
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Raised when the code reads the same page differently, so that half-read files are not continued."""
 
 
