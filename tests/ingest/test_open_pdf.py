@@ -6,7 +6,7 @@ import pytest
 from tests import pdfs
 
 from docrag.errors import IngestError
-from docrag.ingest.open_pdf import open_source
+from docrag.ingest.open_pdf import Parser, open_source
 from docrag.types import Reason
 
 
@@ -43,6 +43,17 @@ def test_a_header_alone_is_no_document(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
     assert reason_of(path) in (Reason.XREF_UNRECOVERABLE, Reason.ZERO_PAGES)
+
+
+@pytest.mark.parametrize(("parser", "name"), [("pymupdf", "MuPDF"), ("pdfium", "PDFium")])
+def test_a_document_without_pages_is_refused_as_such(tmp_path: Path, parser: Parser, name: str) -> None:
+    path = pdfs.write_objects(
+        tmp_path / "a.pdf",
+        [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"],
+    )
+    with pytest.raises(IngestError, match=rf"^a\.pdf: {name} finds no page in it$") as caught:
+        open_source(path, parser=parser)
+    assert caught.value.reason == Reason.ZERO_PAGES
 
 
 def test_the_second_parser_is_used_when_the_first_finds_no_page(tmp_path: Path) -> None:

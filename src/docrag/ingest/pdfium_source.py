@@ -94,6 +94,8 @@ class PdfiumSource:
             if reason is Reason.ENCRYPTED:
                 what = "is wrong" if password else "is needed"
                 message = f"{self._name}: a password {what}; pass it with --password"
+            elif reason is Reason.ZERO_PAGES:
+                message = f"{self._name}: PDFium finds no page in it"
             else:
                 message = f"{self._name}: PDFium cannot open it ({error})"
             raise IngestError(reason, message) from error
