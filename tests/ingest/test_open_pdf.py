@@ -51,6 +51,8 @@ def test_a_document_without_pages_is_refused_as_such(tmp_path: Path, parser: Par
         tmp_path / "a.pdf",
         [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"],
     )
+    with pytest.raises(IngestError, match="a password is needed"):  # a library may remember this one
+        open_source(pdfs.encrypted_pdf(tmp_path / "b.pdf"), parser=parser)
     with pytest.raises(IngestError, match=rf"^a\.pdf: {name} finds no page in it$") as caught:
         open_source(path, parser=parser)
     assert caught.value.reason == Reason.ZERO_PAGES

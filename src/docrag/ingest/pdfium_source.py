@@ -39,7 +39,6 @@ _MAX_FONT_NAME = 200
 _ERROR_REASONS = {
     pdfium_c.FPDF_ERR_PASSWORD: Reason.ENCRYPTED,
     pdfium_c.FPDF_ERR_SECURITY: Reason.ENCRYPTED,
-    pdfium_c.FPDF_ERR_SUCCESS: Reason.ZERO_PAGES,  # it opened, and there is no page in it
 }
 # A new block starts where the gap to the line above is wider than this share of the line height.
 _BLOCK_GAP = 0.8
@@ -88,9 +87,7 @@ class PdfiumSource:
         try:
             self._doc = pdfium.PdfDocument(path, password=password)
         except pdfium.PdfiumError as error:
-            reason = _ERROR_REASONS.get(
-                -1 if error.err_code is None else int(error.err_code), Reason.XREF_UNRECOVERABLE
-            )
+            reason = _why_not(path, password)
             if reason is Reason.ENCRYPTED:
                 what = "is wrong" if password else "is needed"
                 message = f"{self._name}: a password {what}; pass it with --password"
@@ -234,6 +231,22 @@ class PdfiumSource:
         if self._page is not None:
             self._page.close()
         self._doc.close()
+
+
+def _why_not(path: Path, password: str | None) -> Reason:
+    """Why pypdfium2 does not open a file.
+
+    It reports the last error that PDFium had; but a file that opens and has no page is no error to PDFium, so
+    that one may be of another file.
+    """
+    name, secret = (
+        None if text is None else f"{text}\0".encode("utf-8", "surrogateescape") for text in (path, password)
+    )
+    document = pdfium_c.FPDF_LoadDocument(name, secret)
+    if document:
+        pdfium_c.FPDF_CloseDocument(document)
+        return Reason.ZERO_PAGES
+    return _ERROR_REASONS.get(int(pdfium_c.FPDF_GetLastError()), Reason.XREF_UNRECOVERABLE)
 
 
 def _read_words(
