@@ -31,6 +31,7 @@ def test_pdfs_of_all_folders_are_found_sorted_and_the_rest_is_left(tmp_path: Pat
         "A.PDF",
         "sub/deep/c.Pdf",
         "notes.txt",
+        "._b.pdf",
         ".docrag/x.pdf",
         ".git/y.pdf",
         "sub/.z/z.pdf",

@@ -57,8 +57,8 @@ class Scan:
 
 
 def is_pdf_name(name: str) -> bool:
-    """Whether a file is taken for a PDF by its name."""
-    return name.lower().endswith(SUFFIX)
+    """Whether a file is taken for a PDF by its name; macOS puts "._a.pdf" beside "a.pdf" on foreign drives."""
+    return name.lower().endswith(SUFFIX) and not name.startswith("._")
 
 
 def is_hidden(name: str) -> bool:
@@ -77,7 +77,7 @@ def common_root(paths: Sequence[Path]) -> Path:
 def scan(paths: Sequence[Path], *, root: Path) -> Scan:
     """Find the PDFs below `paths`.
 
-    Files named explicitly are taken whatever their suffix. Hidden folders are passed over. Links are
+    Files named explicitly are taken whatever their name. Hidden folders are passed over. Links are
     followed inside `root` only, each folder once.
 
     Raises
