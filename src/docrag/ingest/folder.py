@@ -57,7 +57,7 @@ class Scan:
 
 
 def is_pdf_name(name: str) -> bool:
-    """Whether a file is taken for a PDF by its name; macOS puts "._a.pdf" beside "a.pdf" on foreign drives."""
+    """Whether a file is taken for a PDF by its name; "._a.pdf" is what macOS puts beside "a.pdf"."""
     return name.lower().endswith(SUFFIX) and not name.startswith("._")
 
 
