@@ -60,7 +60,12 @@ BLOCK_PAGES = 1000
 POOL_FACTOR = 4
 K = 10
 FDE = Fde(DIM)
-KINDS: dict[str, VectorType] = {"float16": "float16", "int8": "int8", "2-bit": "2-bit", "compact": "int8"}
+KINDS: dict[str, VectorType] = {
+    "float16": "float16",
+    "int8": "int8",
+    "residual": "residual",
+    "compact": "int8",
+}
 MANY_PROBES, FEW_PROBES = 64, 8
 
 
@@ -76,13 +81,13 @@ FIRST_WAYS = ("pooled by 16, then int8", "pooled by 16, then 2-bit")
 WAYS = {
     "exact float16": Way("exact", "float16"),
     "exact int8": Way("exact", "int8"),
-    "exact 2-bit": Way("exact", "2-bit"),
+    "exact 2-bit": Way("exact", "residual"),
     "exact compact": Way("exact", "compact"),
     "signs, then compact": Way("signs", "compact"),
     "pooled by 8, then compact": Way("pooled", "compact"),
     "pooled by 8, then int8": Way("pooled", "int8"),
     "pooled by 16, then int8": Way("pooled more", "int8"),
-    "pooled by 16, then 2-bit": Way("centroids", "2-bit"),
+    "pooled by 16, then 2-bit": Way("centroids", "residual"),
     "tokens, then compact": Way("tokens", "compact"),
     "fde flat, then compact": Way("fde", "compact"),
 }
@@ -197,7 +202,7 @@ def view_of(index: Path, n_pages: int) -> VectorView:
 
 def kind_of(shortlist: str) -> str:
     """What a candidate stage looks at."""
-    return "2-bit" if shortlist == "centroids" else "compact"
+    return "residual" if shortlist == "centroids" else "compact"
 
 
 class Search:

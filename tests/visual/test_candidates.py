@@ -75,20 +75,20 @@ def test_recall_against_the_exact_scan(
 
 @pytest.fixture(scope="module")
 def packed_view(view: VectorView) -> VectorView:
-    """The same pages, two bits a component."""
+    """The same pages, as residuals."""
     parts = [
         dataclasses.replace(
-            part, vectors=encode([part.vectors.vectors(i) for i in range(40)], "2-bit", dim=DIM)
+            part, vectors=encode([part.vectors.vectors(i) for i in range(40)], "residual", dim=DIM)
         )
         for part in view.parts
     ]
     return VectorView(view.documents, parts)
 
 
-def test_centroids_and_two_bits_keep_what_float16_finds(
+def test_centroids_and_residuals_keep_what_float16_finds(
     made: StructuredPages, view: VectorView, packed_view: VectorView
 ):
-    """Shortlist and exact scores of two bits, beside the exact scan of float16.
+    """Shortlist and exact scores of residuals, beside the exact scan of float16.
 
     16 centroids for the 64 directions of a page are few: with the 64 that longer pages have, 0.95 is kept.
     """
@@ -123,7 +123,7 @@ def test_vectors_without_centroids_are_refused(made: StructuredPages, view: Vect
 
 
 @pytest.mark.parametrize("candidates", [POOLED, FDE, TOKENS], ids=lambda stage: stage.name)
-def test_every_other_stage_works_over_two_bits(
+def test_every_other_stage_works_over_residuals(
     made: StructuredPages, packed_view: VectorView, candidates: Candidates
 ):
     queries = [made.query(n) for n in range(5, N_PAGES, 12)]

@@ -185,13 +185,13 @@ def test_compaction_moves_vectors_of_every_type_as_they_are(tmp_path: Path, vect
 def test_earlier_versions_read_what_has_no_centroids(tmp_path: Path, vector_type: VectorType):
     write_segment(tmp_path / "s", segment(document("a.pdf"), [(1, 0)], vector_type=vector_type))
     meta = json.loads((tmp_path / "s" / "meta.json").read_text())
-    assert meta["format"] == (2 if vector_type == "2-bit" else 1)
+    assert meta["format"] == (3 if vector_type in ("4-bit", "residual") else 1)
 
 
 @pytest.mark.parametrize("name", ["centroids.npy", "centroid-units.npy"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "of other units"])
 def test_damaged_centroids_are_named(tmp_path: Path, name: str, damage: str):
-    written = segment(document("a.pdf"), [(40, 0), (2, 0)], vector_type="2-bit")
+    written = segment(document("a.pdf"), [(40, 0), (2, 0)], vector_type="residual")
     write_segment(tmp_path / "s", written)
     path = tmp_path / "s" / name
     if damage == "missing":

@@ -247,7 +247,7 @@ def test_auto_pools_by_sixteen_in_all(tmp_path: Path):
     assert names == ["pooled-16-int8", "pooled-5-int8", "pooled-1-int8"]
 
 
-def test_auto_takes_the_centroids_of_two_bits_unless_vectors_are_pooled_already(tmp_path: Path):
+def test_auto_takes_the_centroids_of_residuals_unless_vectors_are_pooled_already(tmp_path: Path):
     names = [
         build_candidates(
             tmp_path,
@@ -255,7 +255,7 @@ def test_auto_takes_the_centroids_of_two_bits_unless_vectors_are_pooled_already(
             MaxSim("numpy"),
             dim=3,
             stored_pool_factor=factor,
-            vector_type="2-bit",
+            vector_type="residual",
         ).stage.name
         for factor in (1, 4)
     ]
@@ -264,8 +264,8 @@ def test_auto_takes_the_centroids_of_two_bits_unless_vectors_are_pooled_already(
 
 @pytest.mark.parametrize("pool_factor", [1, 2])
 @pytest.mark.parametrize("exact_below", [0, None])
-def test_two_bits_find_show_and_compact(indexed: Path, pool_factor: int, exact_below: int | None):
-    chosen = options(vectors="2-bit", pool_factor=pool_factor, exact_below=exact_below, n_candidates=2)
+def test_residuals_find_show_and_compact(indexed: Path, pool_factor: int, exact_below: int | None):
+    chosen = options(vectors="residual", pool_factor=pool_factor, exact_below=exact_below, n_candidates=2)
     add(indexed, ColourEmbedder(), chosen)
     for colour, page in (("green", ("a.pdf", 3, 0)), ("blue", ("b.pdf", 1, 0))):
         assert search(indexed, colour, chosen, k=1) == [page]
@@ -472,7 +472,7 @@ def test_a_screen_is_taken_for_any_number_of_pages_and_certifies_what_is_asked_f
     assert step.detail == {"stage": "screen", "n_units": 5, "n_scored_exactly": 1, "recall_at_1": 1}
 
 
-@pytest.mark.parametrize("vectors", ["int8", "2-bit", "1-bit"])
+@pytest.mark.parametrize("vectors", ["int8", "residual", "1-bit"])
 def test_a_screen_of_integers_is_a_configuration_error(vectors: str):
     with pytest.raises(ValueError, match=f"kind screen need vectors: float16 or float32, got {vectors}"):
         options(candidates=ScreenOptions(), vectors=vectors)

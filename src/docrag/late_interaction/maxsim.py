@@ -21,14 +21,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.late_interaction import four_bits, residual
 from docrag.late_interaction.multivectors import INT8_LIMIT, MultiVectors, VectorType
 from docrag.late_interaction.products import (
+    INTEGER_TYPES,
     Product,
+    as_multiplied,
     device_product,
     int8_product,
     numpy_product,
-    packed_device_product,
-    packed_product,
     torch_product,
 )
 from docrag.optional import require
@@ -40,7 +41,7 @@ BLOCK_VECTORS = 32_768
 nothing; int8 products take twice as long in blocks of 4k."""
 
 PACKED_BLOCK_VECTORS = 8192
-"""Vectors of two bits a component per block at most: unpacked, they should stay in the cache."""
+"""Vectors of packed numbers per block at most: unpacked, they should stay in the cache."""
 
 GATHERED_BLOCK_VECTORS = 4096
 """Vectors per block at most where chosen units do not lie together and are copied: 2 MiB as float32, which
@@ -115,8 +116,8 @@ class MaxSim:
         -------
         ``(n_queries, n_units) float32``; −inf for a unit without vectors.
 
-        int8 and 1-bit units are scored in integers, with query vectors rounded to int8 one by one; others,
-        2-bit units among them, in float32.
+        Units of floats are scored in float32, all others in integers, with query vectors rounded to int8 one
+        by one.
         """
         chosen = np.arange(len(units)) if indices is None else np.asarray(indices, np.int64)
         return self.scores_each(queries, [(units, chosen)])[0]
@@ -149,10 +150,10 @@ class MaxSim:
         return results
 
     def _prepare(self, queries: Sequence[NDArray[np.float32]], vector_type: VectorType, dim: int) -> _Queries:
-        flat = np.ascontiguousarray(np.concatenate(queries), np.float32)
+        flat = as_multiplied(np.ascontiguousarray(np.concatenate(queries), np.float32), vector_type)
         starts = np.cumsum([0, *(len(query) for query in queries[:-1])])
         row_scales = np.ones((1, 1), np.float32)
-        if vector_type in ("int8", "1-bit"):
+        if vector_type in INTEGER_TYPES:
             flat, row_scales = round_to_int8(flat)
         return _Queries(flat, row_scales, starts, self._product(flat, vector_type, dim))
 
@@ -183,13 +184,9 @@ class MaxSim:
         return self._blas.limit(limits=1, user_api="blas")
 
     def _product(self, queries: NDArray[Any], vector_type: VectorType, dim: int) -> Product:
-        if vector_type == "2-bit" and self._torch and self.device != "cpu":
-            return packed_device_product(self._torch, queries, dim, self.device)
-        if vector_type == "2-bit":
-            return packed_product(queries, dim)
         if self._torch and self.device != "cpu":
             return device_product(self._torch, queries, vector_type, dim, self.device)
-        if self._torch and vector_type in ("int8", "1-bit"):
+        if self._torch and vector_type in INTEGER_TYPES:
             return int8_product(self._torch, queries, vector_type, dim)
         if self._torch:
             return torch_product(self._torch, queries)
@@ -217,7 +214,7 @@ class _Pass:
     def most_vectors(self) -> int:
         """Vectors that a block may have for what is made of it to stay in the cache."""
         most = BLOCK_VECTORS
-        if self.units.centroids is not None:
+        if self.units.vector_type in ("4-bit", "residual"):
             most = min(most, PACKED_BLOCK_VECTORS)
         if not _adjacent(self.units, self.chosen):
             most = min(most, GATHERED_BLOCK_VECTORS)
@@ -230,29 +227,30 @@ class _Pass:
         products = queries.product(codes)
         if self.units.centroids is None:
             best = np.maximum.reduceat(products, starts, axis=1)
-            best = best * queries.row_scales * self.units.scales[chosen]
+            best = best * self.units.scales[chosen]
         else:
-            self._add_centroids(products, codes, chosen, self.sizes[first:last], self.units.centroids)
-            best = np.maximum.reduceat(products, starts, axis=1)
-        self.result[:, first:last] = np.add.reduceat(best, queries.starts, axis=0)
+            whole = self._with_centroids(products, codes, chosen, self.units.centroids)
+            best = np.maximum.reduceat(whole, starts, axis=1)
+        self.result[:, first:last] = np.add.reduceat(best * queries.row_scales, queries.starts, axis=0)
 
-    def _add_centroids(
+    def _with_centroids(
         self,
-        products: NDArray[np.float32],
+        products: NDArray[Any],
         codes: NDArray[np.uint8],
         chosen: NDArray[np.int64],
-        sizes: NDArray[np.int64],
         centroids: MultiVectors,
-    ) -> None:
-        """Make products with residuals for steps of 1 those with vectors: q · (c + s r) = q · c + s q · r."""
+    ) -> NDArray[np.float32]:
+        """Products with vectors, from those with lattice points: q · (a c + s p) = a q · c + s q · p."""
         rows, starts = _rows_of(centroids, chosen)
-        factors = (
-            rows.astype(np.float32)
-            * np.repeat(centroids.scales[chosen], centroids.n_vectors[chosen])[:, None]
-        )
-        products *= np.repeat(self.units.scales[chosen], sizes) * codes[:, 1]
-        places = np.repeat(starts, sizes) + codes[:, 0]
-        products += np.take(self.queries.flat @ factors.T, places, axis=1)
+        levels = four_bits.levels(rows)
+        levels *= np.repeat(centroids.scales[chosen], centroids.n_vectors[chosen])[:, None]
+        of_centroids = self.queries.flat[:, : levels.shape[1]].astype(np.float32) @ levels.T
+        sizes = self.units.n_vectors[chosen]
+        along, steps = residual.lengths(codes, self.units.dim)
+        whole = np.take(of_centroids, np.repeat(starts, sizes) + codes[:, 0], axis=1)
+        whole *= along
+        whole += np.multiply(products, steps, dtype=np.float32)  # of integers; not in float64
+        return whole
 
     def finish(self) -> None:
         """Add what means contribute: q · (m + r) = q · m + q · r, whichever vector of the unit is best."""

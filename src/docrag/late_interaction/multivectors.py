@@ -1,4 +1,4 @@
-"""Ragged multi-vectors in one array, in five storage types."""
+"""Ragged multi-vectors in one array, in six storage types."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from docrag.late_interaction import residual
+from docrag.late_interaction import four_bits, residual
 
-VectorType = Literal["float32", "float16", "int8", "2-bit", "1-bit"]
+VectorType = Literal["float32", "float16", "int8", "4-bit", "residual", "1-bit"]
 VECTOR_TYPES: tuple[VectorType, ...] = get_args(VectorType)
 
 INT8_LIMIT = 127
@@ -22,15 +22,17 @@ def code_width(vector_type: VectorType, dim: int) -> int:
     match vector_type:
         case "1-bit":
             return (dim + 7) // 8
-        case "2-bit":
-            return residual.HEADER_BYTES + residual.packed_width(dim)
+        case "4-bit":
+            return four_bits.packed_width(dim)
+        case "residual":
+            return residual.packed_width(dim)
         case _:
             return dim
 
 
 def code_dtype(vector_type: VectorType) -> np.dtype[Any]:
-    """NumPy type of the stored numbers; bits are packed into bytes, single ones most significant first."""
-    return np.dtype("uint8" if vector_type in ("1-bit", "2-bit") else vector_type)
+    """NumPy type of the stored numbers; less than eight bits a number are packed into bytes."""
+    return np.dtype(vector_type if vector_type in ("float32", "float16", "int8") else "uint8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class MultiVectors:
         ``(n_units + 1,) int64``: unit ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
     scales
         ``(n_units,) float32``: a stored number times its unit's scale is a component. One scale a unit keeps
-        the maximum over its vectors in integers. 1 for floats; for signs the mean size of a component; for
-        two bits the unit of its rows' steps.
+        the maximum over its vectors in integers. 1 for floats and residuals; for signs the mean size of a
+        component.
     means
         ``(n_units, dim) float16``, only with signs: what was taken off every vector of a unit before its
         signs were. Encoders give all patches of a page one direction in common, which would fill the signs.
     centroids
-        Few int8 vectors a unit, only with two bits: rows are what is left of vectors beside them. They stand
-        for the unit in a shortlist, too.
+        Few 4-bit vectors a unit, only with residuals: rows are what is left of vectors beside them. They
+        stand for the unit in a shortlist, too.
     """
 
     codes: NDArray[Any]
@@ -74,7 +76,7 @@ class MultiVectors:
             raise ValueError(
                 f"{self.vector_type} vectors {'with' if self.means is not None else 'without'} means"
             )
-        if (self.centroids is not None) != (self.vector_type == "2-bit"):
+        if (self.centroids is not None) != (self.vector_type == "residual"):
             raise ValueError(
                 f"{self.vector_type} vectors {'with' if self.centroids is not None else 'without'} centroids"
             )
@@ -114,13 +116,20 @@ class MultiVectors:
 
     def _decoded(self, codes: NDArray[Any], units: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Vectors of rows and the unit of each."""
-        vectors = decode(codes, self.vector_type, self.dim)
+        if self.centroids is not None:
+            centroids = self.centroids.rows(self.centroids.offsets[units] + codes[:, 0])
+            return residual.unpack(codes, centroids)
+        match self.vector_type:
+            case "1-bit":
+                vectors = np.unpackbits(codes, axis=1, count=self.dim).astype(np.float32) * 2 - 1
+            case "4-bit":
+                vectors = four_bits.unpack(codes, self.dim)
+            case _:
+                vectors = codes.astype(np.float32)
         if code_dtype(self.vector_type).kind != "f":
             vectors *= self.scales[units, None]
         if self.means is not None:
             vectors += self.means[units].astype(np.float32)
-        if self.centroids is not None:
-            vectors += self.centroids.rows(self.centroids.offsets[units] + codes[:, 0])
         return vectors
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> MultiVectors:
@@ -140,59 +149,71 @@ class MultiVectors:
         )
 
 
-def decode(codes: NDArray[Any], vector_type: VectorType, dim: int) -> NDArray[np.float32]:
-    """Stored numbers as float32, before scaling: bits become −1 and +1, two bits the way from a centroid."""
-    if vector_type == "1-bit":
-        return np.unpackbits(codes, axis=1, count=dim).astype(np.float32) * 2 - 1
-    if vector_type == "2-bit":
-        return residual.unpack(codes, dim)
-    return codes.astype(np.float32)
-
-
 def encode(items: Sequence[NDArray[np.float32]], vector_type: VectorType, *, dim: int) -> MultiVectors:
     """Pack ``(n_vectors, dim)`` arrays of unit-length rows, one per unit.
 
     int8 keeps a component within ``scale / 2`` where ``scale`` is the largest component of the unit / 127;
-    1-bit keeps the signs of what differs from the unit's mean (0 counts as negative), and its mean size;
-    2-bit keeps what differs from the nearest of few centroids of the unit to about a third of its length.
+    4-bit keeps a row to about a tenth of its length; residual keeps what differs from the nearest of few
+    centroids of the unit to about a quarter of its length; 1-bit keeps the signs of what differs from the
+    unit's mean (0 counts as negative), and its mean size.
     """
     for item in items:
         if item.ndim != 2 or item.shape[1] != dim:
             raise ValueError(f"got an array of shape {item.shape}, expected (n_vectors, {dim})")
-    offsets = np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int64)
-    flat = np.concatenate(items).astype(np.float32) if items else np.empty((0, dim), np.float32)
-    scales = np.ones(len(items), np.float32)
-    if vector_type == "2-bit":
-        return _encode_residuals(items, offsets, dim)
-    if vector_type == "1-bit":
-        means = np.asarray([_mean(item, dim) for item in items], np.float16).reshape(len(items), dim)
-        flat -= np.repeat(means.astype(np.float32), np.diff(offsets), axis=0)
-        codes: NDArray[Any] = np.packbits(flat > 0, axis=1)
-        parts = np.split(np.abs(flat), offsets[1:-1])
-        scales = np.asarray([part.mean() if part.size else 1 for part in parts], np.float32)[: len(items)]
-        return MultiVectors(codes, offsets, scales, vector_type, dim, means)
-    if vector_type == "int8":
-        peaks = [np.abs(item).max(initial=0) for item in items]
-        scales = np.asarray([peak / INT8_LIMIT if peak > 0 else 1 for peak in peaks], np.float32)
-        codes: NDArray[Any] = np.rint(flat / np.repeat(scales, np.diff(offsets))[:, None]).astype(np.int8)
-    else:
-        codes = flat.astype(vector_type)
-    return MultiVectors(codes, offsets, scales, vector_type, dim)
+    rows = [item.astype(np.float32) for item in items]
+    match vector_type:
+        case "float32" | "float16":
+            codes = [item.astype(vector_type) for item in rows]
+            return _joined(codes, [1.0] * len(rows), vector_type, dim)
+        case "int8":
+            return _joined(*_int8(rows), vector_type, dim)
+        case "4-bit":
+            packed = [four_bits.pack(item) for item in rows]
+            return _joined([unit.codes for unit in packed], [unit.scale for unit in packed], vector_type, dim)
+        case "residual":
+            clustered = [residual.cluster(item) for item in rows]
+            centroids = encode([found for found, _ in clustered], "4-bit", dim=dim)
+            codes = [
+                residual.pack(item, centroids.vectors(i), labels)
+                for i, (item, (_, labels)) in enumerate(zip(rows, clustered, strict=True))
+            ]
+            return _joined(codes, [1.0] * len(rows), vector_type, dim, centroids=centroids)
+        case "1-bit":
+            means = np.asarray([_mean(item, dim) for item in rows], np.float16).reshape(len(rows), dim)
+            rests = [item - mean for item, mean in zip(rows, means.astype(np.float32), strict=True)]
+            codes = [np.packbits(rest > 0, axis=1) for rest in rests]
+            scales = [float(np.abs(rest).mean()) if rest.size else 1.0 for rest in rests]
+            return _joined(codes, scales, vector_type, dim, means=means)
 
 
-def _encode_residuals(
-    items: Sequence[NDArray[np.float32]], offsets: NDArray[np.int64], dim: int
+def _joined(
+    codes: Sequence[NDArray[Any]],
+    scales: Sequence[float],
+    vector_type: VectorType,
+    dim: int,
+    *,
+    means: NDArray[np.float16] | None = None,
+    centroids: MultiVectors | None = None,
 ) -> MultiVectors:
-    clustered = [residual.cluster(item.astype(np.float32)) for item in items]
-    centroids = encode([found for found, _ in clustered], "int8", dim=dim)
-    packed = [
-        residual.pack(item.astype(np.float32), centroids.vectors(i), labels)
-        for i, (item, (_, labels)) in enumerate(zip(items, clustered, strict=True))
-    ]
-    none = np.empty((0, code_width("2-bit", dim)), np.uint8)
-    codes = np.concatenate([none, *(unit.codes for unit in packed)])
-    scales = np.asarray([unit.scale for unit in packed], np.float32)
-    return MultiVectors(codes, offsets, scales, "2-bit", dim, centroids=centroids)
+    """Units one after the other, given the codes and the scale of each."""
+    none = np.empty((0, code_width(vector_type, dim)), code_dtype(vector_type))
+    offsets = np.cumsum([0, *(len(rows) for rows in codes)]).astype(np.int64)
+    return MultiVectors(
+        np.concatenate([none, *codes]),
+        offsets,
+        np.asarray(scales, np.float32),
+        vector_type,
+        dim,
+        means,
+        centroids,
+    )
+
+
+def _int8(items: Sequence[NDArray[np.float32]]) -> tuple[list[NDArray[np.int8]], list[float]]:
+    peaks = [np.abs(item).max(initial=0) for item in items]
+    scales = [np.float32(peak / INT8_LIMIT if peak > 0 else 1) for peak in peaks]
+    codes = [np.rint(item / scale).astype(np.int8) for item, scale in zip(items, scales, strict=True)]
+    return codes, [float(scale) for scale in scales]
 
 
 def concatenate(parts: Sequence[MultiVectors]) -> MultiVectors:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.late_interaction import four_bits, lattice, residual
 from docrag.late_interaction.multivectors import VectorType
-from docrag.late_interaction.residual import HEADER_BYTES, LEVEL_SHIFT, packed_width, rotate
+from docrag.late_interaction.rotation import rotate
 
 Product = Callable[[NDArray[Any]], NDArray[Any]]
 """Products of the query vectors with a block's codes: ``(n_query_vectors, n_vectors)`` float32 or int32.
@@ -19,9 +20,38 @@ Product = Callable[[NDArray[Any]], NDArray[Any]]
 What is returned may be overwritten by the thread's next call.
 """
 
+INTEGER_TYPES = ("int8", "4-bit", "residual", "1-bit")
+"""Storage whose numbers are integers: query vectors are rounded to int8, too, and products are integers."""
+
 DECODED_VECTORS = 2048
 """Vectors decoded at a time: 1 MiB as float32 at dimension 128, which is still in the cache when it is
 multiplied. float16 is then scanned in two thirds of the time of blocks decoded as a whole."""
+
+
+def as_multiplied(queries: NDArray[np.float32], vector_type: VectorType) -> NDArray[np.float32]:
+    """Query vectors in the coordinates of stored numbers, with zeros for what only fills up their rows."""
+    if vector_type not in ("4-bit", "residual"):
+        return queries
+    n, dim = queries.shape
+    padded = np.zeros((n, _width(vector_type, dim)), np.float32)
+    padded[:, :dim] = rotate(queries)
+    return padded
+
+
+def _width(vector_type: VectorType, dim: int) -> int:
+    """Numbers of an unpacked row."""
+    match vector_type:
+        case "4-bit":
+            return 2 * four_bits.packed_width(dim)
+        case "residual":
+            return lattice.DIM * residual.n_blocks(dim)
+        case _:
+            return dim
+
+
+def _offset(vector_type: VectorType) -> int:
+    """With bits, an unpacked number ``u`` stands for ``2 u − offset``; 0 where it stands for itself."""
+    return {"1-bit": 1, "4-bit": four_bits.LARGEST}.get(vector_type, 0)
 
 
 class _Scratch(threading.local):
@@ -37,9 +67,30 @@ class _Scratch(threading.local):
         return self.buffers[name][:size].reshape(shape)
 
 
+def _unpacked(codes: NDArray[Any], vector_type: VectorType, dim: int, scratch: _Scratch) -> NDArray[Any]:
+    """``(n_vectors, width)``: the numbers of codes, in a byte each where they are packed."""
+    match vector_type:
+        case "1-bit":
+            return np.unpackbits(codes, axis=1, count=dim).view(np.int8)
+        case "4-bit":
+            numbers = scratch.get("numbers", (len(codes), _width(vector_type, dim)), np.uint8)
+            four_bits.unpack_numbers(codes, numbers)
+            return numbers.view(np.int8)
+        case "residual":
+            shape = (len(codes), residual.n_blocks(dim))
+            indices, points = scratch.get("indices", shape, np.int32), scratch.get("points", shape, np.int64)
+            lattice.unpack_indices(codes[:, residual.HEADER_BYTES :], shape[1], indices)
+            # A point is copied as one number of eight bytes; all indices are in the codebook, "clip" spares
+            # a check and a buffer.
+            np.take(lattice.codebook().view(np.int64)[:, 0], indices, out=points, mode="clip")
+            return points.view(np.int8)
+        case _:
+            return codes
+
+
 def numpy_product(queries: NDArray[np.float32], vector_type: VectorType, dim: int) -> Product:
     """Products in float32; those of int8 numbers are exact up to dimension 1,040 (they stay below 2**24)."""
-    scratch = _Scratch()
+    scratch, offset = _Scratch(), _offset(vector_type)
     sums = queries.sum(axis=1, keepdims=True)
 
     def product(codes: NDArray[Any]) -> NDArray[Any]:
@@ -47,69 +98,24 @@ def numpy_product(queries: NDArray[np.float32], vector_type: VectorType, dim: in
         for first, last in _pieces(len(codes), decoded=codes.dtype != np.float32):
             piece = codes[first:last]
             if codes.dtype != np.float32:
-                decoded = scratch.get("decoded", (last - first, dim), np.float32)
+                decoded = scratch.get("decoded", (last - first, queries.shape[1]), np.float32)
                 if codes.dtype == np.float16:
                     widen_float16(piece, decoded)
                 else:
-                    bits = vector_type == "1-bit"
-                    np.copyto(decoded, np.unpackbits(piece, axis=1, count=dim) if bits else piece)
+                    np.copyto(decoded, _unpacked(piece, vector_type, dim, scratch))
                 piece = decoded
             np.matmul(queries, piece.T, out=out[:, first:last])
-        if vector_type == "1-bit":  # q · (2 b − 1) = 2 q · b − Σ q
-            out *= 2
-            out -= sums
+        _shift(out, sums, offset)
         return out
 
     return product
 
 
-def packed_product(queries: NDArray[np.float32], dim: int) -> Product:
-    """Products with packed residuals, for steps of 1, in float32.
-
-    Codes are laid on their side, so that a shift and a mask make whole rows of the factor: unpacked that way
-    numbers cost about as much as the matrix product, and no library copies them into another order.
-    """
-    scratch = _Scratch()
-    width = packed_width(dim)
-    padded = _padded_to_bytes(queries, dim)
-    below = LEVEL_SHIFT * padded.sum(axis=1, keepdims=True)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        packed = scratch.get("packed", (width, len(codes)), np.uint8)
-        shifted = scratch.get("shifted", (width, len(codes)), np.uint8)
-        numbers = scratch.get("numbers", (4 * width, len(codes)), np.float32)
-        out = scratch.get("out", (len(queries), len(codes)), np.float32)
-        np.copyto(packed, codes[:, HEADER_BYTES:].T)
-        for i in range(4):
-            np.right_shift(packed, 2 * i, out=shifted)
-            np.bitwise_and(shifted, 3, out=shifted)
-            np.copyto(numbers[i * width : (i + 1) * width], shifted)
-        np.matmul(padded, numbers, out=out)
-        out -= below
-        return out
-
-    return product
-
-
-def packed_device_product(torch: ModuleType, queries: NDArray[np.float32], dim: int, device: str) -> Product:
-    """`packed_product` on an accelerator, which gets the codes as they are stored."""
-    padded = _padded_to_bytes(queries, dim)
-    rows = torch.from_numpy(padded).to(device)
-    below = LEVEL_SHIFT * rows.sum(dim=1, keepdim=True)
-
-    def product(codes: NDArray[Any]) -> NDArray[Any]:
-        packed = torch.from_numpy(_writeable(codes)).to(device)[:, HEADER_BYTES:]
-        numbers = torch.cat([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], dim=1)
-        return (rows @ numbers.float().T - below).cpu().numpy()
-
-    return product
-
-
-def _padded_to_bytes(queries: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
-    """Queries rotated as residuals are, with zeros for components that only fill up a byte."""
-    padded = np.zeros((len(queries), 4 * packed_width(dim)), np.float32)
-    padded[:, :dim] = rotate(queries)
-    return padded
+def _shift(products: NDArray[Any], sums: NDArray[Any], offset: int) -> None:
+    """Make products with unpacked numbers those with what they stand for: q · (2 u − o) = 2 q · u − o Σ q."""
+    if offset:
+        products *= 2
+        products -= offset * sums
 
 
 def torch_product(torch: ModuleType, queries: NDArray[np.float32]) -> Product:
@@ -148,20 +154,17 @@ def widen_float16(halves: NDArray[np.float16], out: NDArray[np.float32]) -> None
 
 def int8_product(torch: ModuleType, queries: NDArray[np.int8], vector_type: VectorType, dim: int) -> Product:
     """Products in int32 by the processor's int8 instructions."""
-    scratch = _Scratch()
+    scratch, offset = _Scratch(), _offset(vector_type)
     rows = torch.from_numpy(queries)
     sums = queries.sum(axis=1, keepdims=True, dtype=np.int32)
 
     def product(codes: NDArray[Any]) -> NDArray[Any]:
         out = scratch.get("out", (len(queries), len(codes)), np.int32)
-        if vector_type == "1-bit":
-            codes = np.unpackbits(codes, axis=1, count=dim).view(np.int8)
+        numbers = _unpacked(codes, vector_type, dim, scratch)
         # The only int8 matrix product that torch has; it wants the second factor column by column. A place of
         # its own spares every block the page faults of fresh memory.
-        torch._int_mm(rows, torch.from_numpy(_writeable(codes)).T, out=torch.from_numpy(out))
-        if vector_type == "1-bit":
-            out *= 2
-            out -= sums
+        torch._int_mm(rows, torch.from_numpy(_writeable(numbers)).T, out=torch.from_numpy(out))
+        _shift(out, sums, offset)
         return out
 
     return product
@@ -170,15 +173,29 @@ def int8_product(torch: ModuleType, queries: NDArray[np.int8], vector_type: Vect
 def device_product(
     torch: ModuleType, queries: NDArray[Any], vector_type: VectorType, dim: int, device: str
 ) -> Product:
-    """Products on an accelerator, in float32."""
+    """Products on an accelerator, in float32; codes travel as they are stored and are unpacked there."""
     rows = torch.from_numpy(queries.astype(np.float32)).to(device)
-    sums = rows.sum(dim=1, keepdim=True)
+    offset = _offset(vector_type)
+    sums = offset * rows.sum(dim=1, keepdim=True)
+    points = torch.from_numpy(lattice.codebook() if vector_type == "residual" else np.empty(0)).to(device)
+    bits = torch.arange(7, -1, -1, device=device)
 
     def product(codes: NDArray[Any]) -> NDArray[Any]:
-        if vector_type == "1-bit":
-            codes = np.unpackbits(codes, axis=1, count=dim)
-        result = rows @ torch.from_numpy(_writeable(codes)).to(device).float().T
-        return (2 * result - sums if vector_type == "1-bit" else result).cpu().numpy()
+        numbers = torch.from_numpy(_writeable(codes)).to(device)
+        match vector_type:
+            case "1-bit":
+                numbers = (numbers[:, :, None] >> bits & 1).flatten(1)[:, :dim]
+            case "4-bit":
+                numbers = torch.cat([numbers & 15, numbers >> 4], dim=1)
+            case "residual":
+                indices, n = numbers[:, residual.HEADER_BYTES :].int(), residual.n_blocks(dim)
+                high = torch.cat([indices[:, 2 * n :] >> shift & 3 for shift in (0, 2, 4, 6)], dim=1)[:, :n]
+                numbers = points[indices[:, : 2 * n : 2] | indices[:, 1 : 2 * n : 2] << 8 | high << 16]
+                numbers = numbers.flatten(1)
+            case _:
+                pass
+        result = rows @ numbers.float().T
+        return (2 * result - sums if offset else result).cpu().numpy()
 
     return product
 

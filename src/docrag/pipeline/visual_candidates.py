@@ -86,11 +86,11 @@ def build_candidates(
 ) -> CandidateStage:
     """The candidate stage that `options` describe, over an index of vectors of dimension `dim`.
 
-    `stored_pool_factor` is that of the vectors stored: what "auto" pools them by is less by it. Of two-bit
-    vectors that are not pooled it takes the centroids, which are pooled as much.
+    `stored_pool_factor` is that of the vectors stored: what "auto" pools them by is less by it. Of residuals
+    that are not pooled it takes the centroids, which are pooled as much.
     """
     match options:
-        case AutoOptions() if vector_type == "2-bit" and stored_pool_factor == 1:
+        case AutoOptions() if vector_type == "residual" and stored_pool_factor == 1:
             return CandidateStage(index, CentroidCandidates(kernel), options)
         case AutoOptions():
             factor = max(AUTO_POOL_FACTOR // stored_pool_factor, 1)

@@ -25,7 +25,7 @@ class ExactOptions(_Options):
 class AutoOptions(_Options):
     """Few pooled vectors a page as int8, the stage that keeps most for its time as measured.
 
-    Pages stored with two bits a component have them already, as centroids.
+    Pages stored as residuals have them already, as centroids.
     """
 
     kind: Literal["auto"] = "auto"

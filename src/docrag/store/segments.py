@@ -8,8 +8,8 @@ as a whole or not at all::
     codes.npy   (n_vectors, code width): the numbers of all units, one unit after the other
     means.npy   one row per unit, where only signs are stored: what they are the signs from
     centroids.npy, centroid-units.npy
-                where two bits a component are stored: the vectors that they are the rest from, as numbers of
-                all units, and one row per unit: how many, scale
+                where residuals are stored: the vectors that they are the rest from, as numbers of all units,
+                and one row per unit: how many, scale
     grids.npy   patch grids of all units, row by row, 65535 for a patch without a vector
     *.npy       columns of candidate stages, as listed in meta.json; they may be added later
 """
@@ -26,12 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docrag.errors import IndexFormatError
-from docrag.late_interaction.multivectors import MultiVectors, VectorType, code_width, concatenate
+from docrag.late_interaction.multivectors import (
+    VECTOR_TYPES,
+    MultiVectors,
+    VectorType,
+    code_width,
+    concatenate,
+)
 from docrag.late_interaction.view import Grids
 from docrag.store.durable import fsync_tree, write_atomically
 
-FORMAT = 2
-"""Newest format: with centroids. What has none is written as format 1, which earlier versions read."""
+FORMAT = 3
+"""Newest format, of `_NEW_TYPES`; other vectors are written as format 1, which earlier versions read."""
+
+_NEW_TYPES: tuple[VectorType, ...] = ("4-bit", "residual")
 
 _UNIT_ROW = np.dtype(
     [
@@ -112,7 +120,7 @@ def write_segment(folder: Path, segment: Segment) -> None:
     for name, column in segment.columns.items():
         np.save(temporary / f"{name}.npy", column)
     meta = {
-        "format": 1 if centroids is None else FORMAT,
+        "format": FORMAT if segment.vectors.vector_type in _NEW_TYPES else 1,
         "vector_type": segment.vectors.vector_type,
         "dim": segment.vectors.dim,
         "sources": [list(source) for source in segment.sources],
@@ -138,11 +146,17 @@ def read_segment(folder: Path) -> Segment:
             raise IndexFormatError(
                 f"{folder}: segment format {meta['format']}; this docrag reads up to {FORMAT}. Upgrade docrag"
             )
+        if meta["vector_type"] not in VECTOR_TYPES:
+            raise IndexFormatError(
+                f"{folder}: the segment holds {meta['vector_type']} vectors, expected one of "
+                f"{', '.join(VECTOR_TYPES)}; delete this folder and run docrag index again: "
+                "only its pages are encoded anew"
+            )
         vector_type: VectorType = meta["vector_type"]
         rows = np.load(folder / "units.npy")
         codes = _map(folder / "codes.npy")
         means = _map(folder / "means.npy") if vector_type == "1-bit" else None
-        centroids = _read_centroids(folder, meta["dim"]) if vector_type == "2-bit" else None
+        centroids = _read_centroids(folder, meta["dim"]) if vector_type == "residual" else None
         offsets = _offsets(rows["n_vectors"])
         if rows.dtype != _UNIT_ROW or codes.shape != (offsets[-1], code_width(vector_type, meta["dim"])):
             raise ValueError(
@@ -174,7 +188,7 @@ def _read_centroids(folder: Path, dim: int) -> MultiVectors:
     offsets = _offsets(rows["n_vectors"])
     if len(codes) != offsets[-1]:
         raise ValueError(f"{len(rows)} units with {offsets[-1]} centroids, but {len(codes)} of them")
-    return MultiVectors(codes, offsets, rows["scale"].copy(), "int8", dim)
+    return MultiVectors(codes, offsets, rows["scale"].copy(), "4-bit", dim)
 
 
 def _offsets(n_vectors: NDArray[np.int32]) -> NDArray[np.int64]:
