@@ -51,16 +51,14 @@ def build_visual_retriever(
         )
     check_space(corpus.path, vectors.space, space_of(options, embedder))
     kernel = build_kernel(options)
-    # A screen misses nothing: no reason to scan where it would do, nor to keep more than is asked for.
-    screens = options.candidates.kind == "screen"
     return VisualRetriever(
         corpus,
         vectors,
         embedder,
         kernel,
         candidates=_candidates(corpus, options, embedder, kernel).stage,
-        exact_below=0 if screens and options.exact_below is None else options.exact_below,
-        n_candidates=1 if screens else options.n_candidates,
+        exact_below=options.exact_below,
+        n_candidates=options.n_candidates,
         regions=options.regions,
         n_cascade_pages=options.n_cascade_pages,
     )

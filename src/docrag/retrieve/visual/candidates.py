@@ -23,6 +23,8 @@ class Candidates(Protocol):
     """Finds the units worth an exact look."""
 
     name: str
+    misses_nothing: bool
+    """Whether the best `n` of all are certain to be on a shortlist for `n`."""
 
     @property
     def column_names(self) -> Sequence[str]:
@@ -44,6 +46,7 @@ class Exact:
     """No shortlist: everything is scored exactly."""
 
     name = "exact"
+    misses_nothing = True
     column_names: Sequence[str] = ()
 
     def columns(self, vectors: MultiVectors) -> Columns:
@@ -81,6 +84,8 @@ class PooledCandidates:
     With ``vector_type="1-bit"`` this is Hamming MaxSim, but for the query, which keeps 8 bits: the product
     of a query vector with signs orders as the Hamming distance does, and finer.
     """
+
+    misses_nothing = False
 
     def __init__(
         self, kernel: MaxSim, *, pool_factor: int = 4, vector_type: Literal["int8", "1-bit"] = "1-bit"
@@ -124,9 +129,10 @@ class PooledCandidates:
 
 
 class CentroidCandidates:
-    """MaxSim over the centroids that two-bit vectors are stored beside: pooled by 16, and there already."""
+    """MaxSim over the centroids that residuals are stored beside: pooled by 16, and there already."""
 
     name = "centroids"
+    misses_nothing = False
     column_names: Sequence[str] = ()
 
     def __init__(self, kernel: MaxSim) -> None:
@@ -159,6 +165,8 @@ class CentroidCandidates:
 
 class FdeCandidates:
     """Inner products of fixed dimensional encodings, in one matrix product over all units."""
+
+    misses_nothing = False
 
     def __init__(self, fde: Fde) -> None:
         self.name = fde.name

@@ -59,9 +59,10 @@ class VisualRetriever:
     candidates
         Finds what to score exactly once more than `exact_below` units are in the scope; None scores all.
     exact_below
-        Up to so many units everything is scored exactly; None: as long as that takes about half a second.
+        Up to so many units everything is scored exactly; None: as long as that takes about half a second,
+        and never where `candidates` miss nothing.
     n_candidates
-        How many are scored exactly otherwise, or ``k`` if that is more.
+        How many are scored exactly otherwise, or ``k`` if that is more, unless `candidates` miss nothing.
     regions
         "direct" ranks the crops of all pages; "cascade" those of the best `n_cascade_pages` pages only.
     """
@@ -157,7 +158,7 @@ class VisualRetriever:
         """Rank the selected rows; None for `k` keeps all of them, scored exactly."""
         n_units = sum(len(rows) for _, rows in selections)
         if k is not None and not self._scores_all(selections, k=k):
-            n = max(self._n_candidates, k)
+            n = self._n_shortlisted(k)
             selections = self._candidates.shortlist(vectors, view, selections, n=n)
         scores = exact_scores(self._kernel, vectors, selections)
         return best_units(view, selections, scores, k=n_units if k is None else k)
@@ -165,11 +166,16 @@ class VisualRetriever:
     def _scores_all(self, selections: Sequence[Selection], *, k: int) -> bool:
         """Whether everything selected is scored exactly."""
         n_units = sum(len(rows) for _, rows in selections)
-        if n_units <= max(self._n_candidates, k) or self._candidates.name == Exact.name:
+        if n_units <= self._n_shortlisted(k) or self._candidates.name == Exact.name:
             return True
         if self._exact_below is not None:
             return n_units <= self._exact_below
-        return exact_scan_s(self._kernel, selections) <= QUICK_S
+        # What misses nothing loses nothing to an exact scan, and is there because it is quicker.
+        return not self._candidates.misses_nothing and exact_scan_s(self._kernel, selections) <= QUICK_S
+
+    def _n_shortlisted(self, k: int) -> int:
+        """Units to ask the candidate stage for: more than `k` only where it may miss some."""
+        return k if self._candidates.misses_nothing else max(self._n_candidates, k)
 
     def shortlisting(self, query: Query, *, k: int = 10) -> Shortlisting | None:
         """How the units of a query are chosen, against an exact scan, which this makes; None without any."""
@@ -181,7 +187,7 @@ class VisualRetriever:
         if self._scores_all(selections, k=k):
             return Shortlisting(Exact.name, n_units, n_units, 1.0)
         vectors = self.encode(query.text.strip()).vectors
-        chosen = self._candidates.shortlist(vectors, view, selections, n=max(self._n_candidates, k))
+        chosen = self._candidates.shortlist(vectors, view, selections, n=self._n_shortlisted(k))
         exact = best_units(view, selections, exact_scores(self._kernel, vectors, selections), k=k)
         found = best_units(view, chosen, exact_scores(self._kernel, vectors, chosen), k=k)
         shared = {scored.unit for scored in exact} & {scored.unit for scored in found}

@@ -81,6 +81,7 @@ class ScreenCandidates:
     """
 
     name = "screen"
+    misses_nothing = True
     column_names: Sequence[str] = (
         "screen-codes",
         "screen-scales",

@@ -43,6 +43,8 @@ class TableCandidates:
         Makes of ``(n_query_vectors, dim)`` what the index compares.
     """
 
+    misses_nothing = False
+
     def __init__(
         self, name: str, table: RowSearch, encode_query: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     ) -> None:

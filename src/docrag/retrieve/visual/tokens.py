@@ -33,6 +33,8 @@ class TokenCandidates:
         Vectors retrieved per query vector, over all segments.
     """
 
+    misses_nothing = False
+
     def __init__(self, *, n_probes: int = 4, k_tokens: int = 10_000) -> None:
         self.name = "tokens"
         self.column_names: Sequence[str] = ("tokens-centroids", "tokens-members", "tokens-starts")
