@@ -9,7 +9,6 @@ themselves are kept single-threaded for that.
 from __future__ import annotations
 
 import importlib.util
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.devices import usable_cores
 from docrag.late_interaction import four_bits, residual
 from docrag.late_interaction.multivectors import INT8_LIMIT, MultiVectors, VectorType
 from docrag.late_interaction.products import (
@@ -258,13 +258,6 @@ class _Pass:
         if means is not None:
             sums = np.add.reduceat(queries.flat * queries.row_scales, queries.starts, axis=0)
             self.result += sums @ means[self.chosen].astype(np.float32).T
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _query_groups(queries: Sequence[NDArray[np.float32]]) -> Iterator[tuple[int, int]]:
