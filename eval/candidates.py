@@ -1,7 +1,7 @@
 """Cost and recall of two-stage visual search against the exact scan, over made-up pages with needles.
 
 Run with ``python eval/candidates.py --folder DIR [--pages 1000 3000 10000 20000] [--prepare-s 280]``. Pages
-are written once to DIR (12 GB for 20,000): whole as float16, int8 and 2-bit, and compact, pooled by 4 to
+are written once to DIR (12 GB for 20,000): whole as float16, int8 and residual, and compact, pooled by 4 to
 int8, with the columns of every stage. What is not written within ``--prepare-s`` is written by the next run
 of the same command. Smaller sizes are the first pages of the same data.
 
@@ -77,17 +77,17 @@ class Way(NamedTuple):
     n: int = 200
 
 
-FIRST_WAYS = ("pooled by 16, then int8", "pooled by 16, then 2-bit")
+FIRST_WAYS = ("pooled by 16, then int8", "pooled by 16, then residual")
 WAYS = {
     "exact float16": Way("exact", "float16"),
     "exact int8": Way("exact", "int8"),
-    "exact 2-bit": Way("exact", "residual"),
+    "exact residual": Way("exact", "residual"),
     "exact compact": Way("exact", "compact"),
     "signs, then compact": Way("signs", "compact"),
     "pooled by 8, then compact": Way("pooled", "compact"),
     "pooled by 8, then int8": Way("pooled", "int8"),
     "pooled by 16, then int8": Way("pooled more", "int8"),
-    "pooled by 16, then 2-bit": Way("centroids", "residual"),
+    "pooled by 16, then residual": Way("centroids", "residual"),
     "tokens, then compact": Way("tokens", "compact"),
     "fde flat, then compact": Way("fde", "compact"),
 }

@@ -122,7 +122,7 @@ def test_indices_come_out_of_their_bytes(n: int, n_blocks: int, seed: int):
 
 def test_bytes_of_indices_by_hand():
     packed = pack_indices(np.array([[0x3ABCD, 0x00001, 0x10000, 0x2FFFF, 0x3FFFF]], np.int32))
-    # Two bytes for each lower half; two for the upper bits of five: 3, 0, 1 first, then 2, 3.
+    # Two bytes for each lower half; then the upper bits of the first four, 3, 0, 1, 2, and of the fifth, 3.
     low = [0xCD, 0xAB, 0x01, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF]
-    first, second = 3 | 1 << 2 | 3 << 4, 0 | 2 << 2
+    first, second = 3 | 1 << 4 | 2 << 6, 3
     assert packed.tolist() == [[*low, first, second]]

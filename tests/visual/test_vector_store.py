@@ -189,13 +189,15 @@ def test_earlier_versions_read_what_has_no_centroids(tmp_path: Path, vector_type
 
 
 @pytest.mark.parametrize("name", ["centroids.npy", "centroid-units.npy"])
-@pytest.mark.parametrize("damage", ["missing", "cut", "of other units"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty", "of other units"])
 def test_damaged_centroids_are_named(tmp_path: Path, name: str, damage: str):
     written = segment(document("a.pdf"), [(40, 0), (2, 0)], vector_type="residual")
     write_segment(tmp_path / "s", written)
     path = tmp_path / "s" / name
     if damage == "missing":
         path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
     elif damage == "cut":
         path.write_bytes(path.read_bytes()[:-5])
     else:

@@ -53,13 +53,4 @@ def unpack(codes: NDArray[Any], dim: int) -> NDArray[np.float32]:
 
 def levels(codes: NDArray[Any]) -> NDArray[np.float32]:
     """``(n, 2 packed_width)``: the levels of stored rows, as they are before rotation."""
-    numbers = np.empty((len(codes), 2 * codes.shape[1]), np.uint8)
-    unpack_numbers(codes, numbers)
-    return 2 * numbers.astype(np.float32) - LARGEST
-
-
-def unpack_numbers(codes: NDArray[Any], out: NDArray[np.uint8]) -> None:
-    """Put the numbers of stored rows into `out`, ``(n, 2 packed_width)``."""
-    width = codes.shape[1]
-    np.bitwise_and(codes, 15, out=out[:, :width])
-    np.right_shift(codes, 4, out=out[:, width:])
+    return 2 * np.concatenate([codes & 15, codes >> 4], axis=1).astype(np.float32) - LARGEST

@@ -36,6 +36,10 @@ CODEWORDS = (np.arange(16)[:, None] >> np.arange(4) & 1) @ _GENERATOR % 2
 _WHERE_ODD = CODEWORDS.T.astype(np.float32)
 _ONES = np.ones((DIM, len(CODEWORDS)), np.float32)
 
+_SHIFTS = np.arange(0, 8, 2, dtype=np.uint8)
+_UPPER_BITS = (np.arange(256)[:, None] >> _SHIFTS & 3).astype(np.int32) << 16
+"""``(256, 4)``: what a byte adds to four indices."""
+
 _SHRINKING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.3, 0.1, 0.0)
 
 
@@ -141,18 +145,13 @@ def pack_indices(indices: NDArray[np.int32]) -> NDArray[np.uint8]:
     """``(n, packed_width)`` bytes of ``(n, n_blocks)`` indices: lower 16 bits of all, then upper 2 of all."""
     n, n_blocks = indices.shape
     low = (indices & 0xFFFF).astype("<u2").view(np.uint8)
-    high = np.zeros((n, 4 * -(-n_blocks // 4)), np.uint8)
-    high[:, :n_blocks] = indices >> 16
-    quarters = np.split(high, 4, axis=1)
-    shifted = [np.left_shift(quarter, np.uint8(2 * i)) for i, quarter in enumerate(quarters)]
-    return np.column_stack([low, np.bitwise_or.reduce(shifted)])
+    high = np.zeros((n, -(-n_blocks // 4), 4), np.uint8)
+    high.reshape(n, 4 * high.shape[1])[:, :n_blocks] = indices >> 16
+    return np.column_stack([low, np.bitwise_or.reduce(high << _SHIFTS, axis=2)])
 
 
 def unpack_indices(packed: NDArray[np.uint8], n_blocks: int, out: NDArray[np.int32]) -> None:
     """Put the ``(n, n_blocks)`` indices of `pack_indices` into `out`."""
-    np.copyto(out, np.ascontiguousarray(packed[:, : 2 * n_blocks]).view("<u2"))
-    high = packed[:, 2 * n_blocks :]
-    width = high.shape[1]
-    for i, first in enumerate(range(0, n_blocks, width)):
-        columns = out[:, first : first + width]
-        columns |= (high[:, : columns.shape[1]] >> (2 * i) & 3).astype(np.int32) << 16
+    high = _UPPER_BITS[packed[:, 2 * n_blocks :]].reshape(len(packed), 4 * (packed.shape[1] - 2 * n_blocks))
+    low = np.ascontiguousarray(packed[:, : 2 * n_blocks]).view("<u2")
+    np.bitwise_or(high[:, :n_blocks], low, out=out)

@@ -29,6 +29,7 @@ from docrag.late_interaction.products import (
     as_multiplied,
     device_product,
     int8_product,
+    meaning_of,
     numpy_product,
     torch_product,
 )
@@ -40,12 +41,10 @@ BLOCK_VECTORS = 32_768
 """Vectors per block at most: 16 MiB as float32 at dimension 128. Starting a product then costs next to
 nothing; int8 products take twice as long in blocks of 4k."""
 
-PACKED_BLOCK_VECTORS = 8192
-"""Vectors of packed numbers per block at most: unpacked, they should stay in the cache."""
-
-GATHERED_BLOCK_VECTORS = 4096
-"""Vectors per block at most where chosen units do not lie together and are copied: 2 MiB as float32, which
-are still in the cache when they are multiplied. Larger blocks took a quarter longer."""
+GATHERED_BLOCK_BYTES = 1 << 21
+"""Bytes per block at most where chosen units do not lie together and are copied: they are still in the cache
+when they are multiplied. Larger blocks of float32 took a quarter longer, smaller ones of residuals twice as
+long."""
 
 BLOCK_PRODUCTS = 1 << 21
 """Products per block at most, 8 MiB of them: more query vectors make blocks smaller, so that the products
@@ -213,24 +212,23 @@ class _Pass:
 
     def most_vectors(self) -> int:
         """Vectors that a block may have for what is made of it to stay in the cache."""
-        most = BLOCK_VECTORS
-        if self.units.vector_type in ("4-bit", "residual"):
-            most = min(most, PACKED_BLOCK_VECTORS)
-        if not _adjacent(self.units, self.chosen):
-            most = min(most, GATHERED_BLOCK_VECTORS)
-        return most
+        if _adjacent(self.units, self.chosen):
+            return BLOCK_VECTORS
+        codes = self.units.codes
+        return min(BLOCK_VECTORS, GATHERED_BLOCK_BYTES // (codes.itemsize * codes.shape[1]))
 
     def score(self, first: int, last: int) -> None:
         """Fill in the columns ``[first, last)``."""
         queries, chosen = self.queries, self.chosen[first:last]
         codes, starts = _rows_of(self.units, chosen)
         products = queries.product(codes)
-        if self.units.centroids is None:
-            best = np.maximum.reduceat(products, starts, axis=1)
-            best = best * self.units.scales[chosen]
-        else:
-            whole = self._with_centroids(products, codes, chosen, self.units.centroids)
-            best = np.maximum.reduceat(whole, starts, axis=1)
+        if self.units.centroids is not None:
+            products = self._with_centroids(products, codes, chosen, self.units.centroids)
+        best = np.maximum.reduceat(products, starts, axis=1)
+        factor, offset = meaning_of(self.units.vector_type)
+        if offset:  # q · (f u − o) = f q · u − o Σ q, and so with maxima over u
+            best = factor * best - offset * queries.flat.sum(axis=1, keepdims=True, dtype=np.int32)
+        best = best * self.units.scales[chosen]
         self.result[:, first:last] = np.add.reduceat(best * queries.row_scales, queries.starts, axis=0)
 
     def _with_centroids(
@@ -286,7 +284,8 @@ def _rows_of(units: MultiVectors, chosen: NDArray[np.int64]) -> tuple[NDArray[An
     begins, ends = units.offsets[chosen], units.offsets[chosen + 1]
     if _adjacent(units, chosen):
         return units.codes[begins[0] : ends[-1]], begins - begins[0]
-    rows = [units.codes[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    codes = np.asarray(units.codes)  # slices of a map that is one take several times as long
+    rows = [codes[begin:end] for begin, end in zip(begins, ends, strict=True)]
     return np.concatenate(rows), np.concatenate([[0], np.cumsum((ends - begins)[:-1])])
 
 

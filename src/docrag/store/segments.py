@@ -173,7 +173,7 @@ def read_segment(folder: Path) -> Segment:
             replaces=meta["replaces"],
             columns={name: _map(folder / f"{name}.npy") for name in meta["columns"]},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise IndexFormatError(
             f"{folder}: the segment is damaged ({error}); delete this folder and run docrag index again: "
             "only its pages are encoded anew"
