@@ -19,9 +19,9 @@ from docrag.retrieve.visual.candidates import (
     Exact,
     FdeCandidates,
     PooledCandidates,
-    measure_recall,
 )
 from docrag.retrieve.visual.ranking import best_units, exact_scores
+from docrag.retrieve.visual.recall import measure_recall, sample_queries
 from docrag.retrieve.visual.tokens import TokenCandidates
 from docrag.types import Document
 
@@ -105,6 +105,33 @@ def test_centroids_and_residuals_keep_what_float16_finds(
         hits += found[0].unit == truth[0].unit
     assert shared >= 0.85 * 10 * len(numbers)
     assert hits == len(numbers)
+
+
+def test_sampled_queries_are_stored_vectors_of_different_pages(view: VectorView):
+    queries = sample_queries(view, n_queries=N_PAGES + 5, n_vectors=3, seed=1)
+    assert len(queries) == N_PAGES
+    stored = {
+        row.tobytes(): int(part.page_nos[i])
+        for part in view.parts
+        for i in range(40)
+        for row in part.vectors.vectors(i)
+    }
+    pages = [{stored[row.tobytes()] for row in query} for query in queries]
+    assert all(query.shape == (3, DIM) and len(on) == 1 for query, on in zip(queries, pages, strict=True))
+    assert len(set().union(*pages)) == N_PAGES
+    again = sample_queries(view, n_queries=2, n_vectors=3, seed=1)
+    assert all((a == b).all() for a, b in zip(queries, again, strict=False))
+    other = sample_queries(view, n_queries=2, n_vectors=3, seed=2)
+    assert not all((a == b).all() for a, b in zip(again, other, strict=True))
+
+
+def test_a_page_with_few_vectors_or_none_makes_short_queries_or_none():
+    vectors = encode([np.eye(4, dtype=np.float32)[:2], np.empty((0, 4), np.float32)], "float32", dim=4)
+    numbers, zeros = np.array([1, 2], np.int32), np.zeros(2, np.int32)
+    document = Document("a.pdf", "id", 2, 2, (), 1, 1, "p")
+    view = VectorView((document,), (VectorPart("s", vectors, zeros, numbers, zeros, [None] * 2),))
+    (query,) = sample_queries(view, n_queries=9)
+    assert sorted(query.tolist()) == [[0, 1, 0, 0], [1, 0, 0, 0]]
 
 
 def test_a_shortlist_by_centroids_stays_within_the_selection(made: StructuredPages, packed_view: VectorView):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import MultiVectors, VectorType, encode
 from docrag.late_interaction.view import VectorPart, VectorView
-from docrag.retrieve.visual.candidates import measure_recall
 from docrag.retrieve.visual.ranking import best_units, exact_scores
+from docrag.retrieve.visual.recall import measure_recall
 from docrag.retrieve.visual.screen import ScreenCandidates, slack
 from docrag.types import Document
 

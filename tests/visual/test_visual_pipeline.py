@@ -14,6 +14,7 @@ from docrag.ingest.image_reader import ImageReader
 from docrag.ingest.options import IngestOptions
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.pipeline import visual_index
+from docrag.pipeline.candidate_health import check_candidates
 from docrag.pipeline.docrag import DocRAG
 from docrag.pipeline.settings import Settings
 from docrag.pipeline.visual import (
@@ -461,6 +462,39 @@ def test_explain_names_the_candidate_stage_and_its_recall(indexed: Path):
             assert rag.explain_candidates(Query("red", scope=Scope(pages=((9, 9),))), k=2) == []
     with DocRAG.open(indexed, settings=settings()) as rag:
         assert rag.explain_candidates(Query("red")) == []
+
+
+@pytest.mark.parametrize(
+    ("candidates", "name"),
+    [(AutoOptions(), "pooled-16-int8"), (TokensOptions(), "tokens"), (ScreenOptions(), "screen")],
+)
+def test_the_doctor_measures_the_recall_of_the_candidate_stage(
+    indexed: Path, candidates: CandidateOptions, name: str
+):
+    chosen = options(candidates=candidates)
+    add(indexed, ColourEmbedder(), chosen)
+    (check,) = check_candidates(settings(chosen), indexed / ".docrag")
+    assert (check.name, check.state) == ("candidates", "ok")
+    assert check.detail.startswith(f"{name}: Recall@10 1.00 beside an exact scan of 5 pages")
+    assert "100% of 5 queries" in check.detail
+
+
+def test_the_doctor_says_what_the_candidate_stage_lacks(indexed: Path, tmp_path: Path):
+    index = indexed / ".docrag"
+    chosen = options()
+    assert list(check_candidates(settings(), index)) == []
+    assert list(check_candidates(settings(chosen), tmp_path / "none")) == []
+    (check,) = check_candidates(settings(chosen), index)
+    assert (check.state, check.detail) == ("note", "no page of the index has visual vectors")
+    add(indexed, ColourEmbedder(), chosen)
+    (check,) = check_candidates(settings(options(candidates=TokensOptions())), index)
+    assert (check.state, check.detail) == ("note", "tokens: 1 of 1 segments lack what it looks at")
+    assert "docrag index FOLDER" in check.mend
+    (segment,) = [path for path in (index / "segments").iterdir() if path.is_dir()]
+    (segment / "codes.npy").write_bytes(b"")
+    (check,) = check_candidates(settings(chosen), index)
+    assert check.state == "problem"
+    assert "damaged" in check.detail
 
 
 def test_a_screen_is_taken_for_any_number_of_pages_and_certifies_what_is_asked_for(indexed: Path):

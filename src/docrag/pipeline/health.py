@@ -30,6 +30,7 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
 
     Models behind an endpoint are asked a few short questions, for which a vendor may charge.
     """
+    from docrag.pipeline.candidate_health import check_candidates
     from docrag.pipeline.encoder_health import check_page_encoder, check_rerankers, check_text_encoder
     from docrag.pipeline.model_health import check_models
 
@@ -49,6 +50,7 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
         *check_models(settings),
         _disk(index),
         *_index(settings, index),
+        *check_candidates(settings, index),
     ]
 
 

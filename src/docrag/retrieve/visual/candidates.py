@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,7 @@ from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import MultiVectors, encode
 from docrag.late_interaction.pooling import pool_hierarchically
 from docrag.late_interaction.view import Selection, VectorPart, VectorView
-from docrag.retrieve.visual.ranking import best_rows, best_units, exact_scores
-from docrag.types import UnitRef
+from docrag.retrieve.visual.ranking import best_rows
 
 Columns = dict[str, NDArray[Any]]
 
@@ -191,48 +190,3 @@ class FdeCandidates:
             chosen = column if len(rows) == len(column) else column[rows]
             scores.append(chosen.astype(np.float32) @ encoded)
         return best_rows(selections, scores, n=n)
-
-
-class Recall(NamedTuple):
-    """How much of the exact ranking a candidate stage keeps: means over sampled queries."""
-
-    n_queries: int
-    k: int
-    recall: float
-    needle_hit: float
-
-
-def measure_recall(
-    kernel: MaxSim,
-    candidates: Candidates,
-    view: VectorView,
-    queries: Sequence[NDArray[np.float32]],
-    *,
-    n: int,
-    k: int = 10,
-) -> Recall:
-    """Compare shortlist and exact rerank with the exact scan, over whole pages.
-
-    `recall` is the share of the exact top `k` that is found; `needle_hit` how often the very best is in the
-    first 5.
-    """
-    selections = view.select(view.documents, None, "page")
-    recalls: list[float] = []
-    hits: list[bool] = []
-    for query in queries:
-        exact = _top(kernel, query, view, selections, k)
-        found = _top(kernel, query, view, candidates.shortlist(query, view, selections, n=n), k)
-        recalls.append(len(set(exact) & set(found)) / max(len(exact), 1))
-        hits.append(not exact or exact[0] in found[:5])
-    return Recall(len(queries), k, float(np.mean(recalls)), float(np.mean(hits)))
-
-
-def _top(
-    kernel: MaxSim,
-    query: NDArray[np.float32],
-    view: VectorView,
-    selections: Sequence[Selection],
-    k: int,
-) -> list[UnitRef]:
-    scores = exact_scores(kernel, query, selections)
-    return [scored.unit for scored in best_units(view, selections, scores, k=k)]
