@@ -12,8 +12,8 @@ QUICK_S = 0.5
 """An exact scan that takes no longer than this, as estimated, is made: its ranking misses nothing."""
 
 NS_PER_VECTOR: dict[str, dict[VectorType, float]] = {
-    "torch": {"float32": 65, "float16": 70, "int8": 20, "4-bit": 30, "residual": 70, "1-bit": 45},
-    "numpy": {"float32": 110, "float16": 130, "int8": 105, "4-bit": 110, "residual": 130, "1-bit": 120},
+    "torch": {"float32": 65, "float16": 90, "int8": 25, "4-bit": 40, "residual": 155, "1-bit": 30},
+    "numpy": {"float32": 105, "float16": 155, "int8": 115, "4-bit": 155, "residual": 280, "1-bit": 135},
 }
 """Nanoseconds per stored vector of dimension 128 and a query of 20 vectors, on two cores of a 2023 server
 (eval/maxsim_speed.py). A ranking must not depend on how busy a machine is, so they are not measured anew."""
