@@ -128,9 +128,9 @@ class VisualOptions(_Options):
     vectors: VectorType = Field(
         default="int8",
         description="how vectors are stored: float32; float16, half of it; int8, a quarter, rankings all but "
-        "equal; 4-bit, an eighth: about 93 of 100 of the best ten pages; residual, a twelfth with the default "
-        "shortlist in it, for many vectors a page: about 95 of 100, and the very best, but indexing a page "
-        "takes 0.06 s more; 1-bit, a thirty-second: about 87 of 100",
+        "equal; 4-bit, an eighth: about 93 of 100 of the best ten pages; residual, a twelfth with its "
+        "shortlist, for many vectors a page: about 95 of 100, and the very best, but indexing a page takes "
+        "0.06 s more; 1-bit, a thirty-second: about 87 of 100",
     )
     pool_factor: int = Field(default=1, ge=1, le=64, description="hierarchical token pooling; 1 is off")
     longest_px: int = Field(default=1400, ge=64, le=8192, description="longer side of a rendered page")
