@@ -2,9 +2,9 @@
 
 E8 is the densest packing of spheres in eight dimensions; of normal numbers, its points in a ball lose 0.068
 of the square at 2.25 bits each, where four levels for a number lose 0.119 and five 0.080 (so used for the
-weights of networks in QuIP#; Tseng et al. 2024, section 4). Scaled by √2 it is all integer vectors that modulo 2 are a
-codeword of the extended Hamming code, Construction A (Conway and Sloane 1988, chapter 7, section 2). So it
-is 16 shifted copies of the grid 2 Z⁸, its cosets, whose nearest points rounding gives.
+weights of networks in QuIP#; Tseng et al. 2024, section 4). Scaled by √2 it is all integer vectors that
+modulo 2 are a codeword of the extended Hamming code, Construction A (Conway and Sloane 1988, chapter 7,
+section 2). So it is 16 shifted copies of the grid 2 Z⁸, its cosets, whose nearest points rounding gives.
 """
 
 from __future__ import annotations
