@@ -89,7 +89,7 @@ def scorers(
     for kind, screen in screens.items():
         contenders[f"docrag screen {kind} (torch)"] = lambda s=screen: s.search(query)
     four = queries[:4]
-    for kind in ("float32", "int8"):
+    for kind in VECTOR_TYPES:
         kernel, units = kernels["torch"], stored[kind]
         contenders[f"4 passes {kind}"] = lambda k=kernel, u=units: [k.scores([q], u) for q in four]
         contenders[f"1 pass of 4 {kind}"] = lambda k=kernel, u=units: k.scores(four, u)
@@ -116,8 +116,7 @@ def scorers(
         "sum"
     ]
     passes = {
-        kind: round(times[f"1 pass of 4 {kind}"] / times[f"4 passes {kind}"], 2)
-        for kind in ("float32", "int8")
+        kind: round(times[f"1 pass of 4 {kind}"] / times[f"4 passes {kind}"], 2) for kind in VECTOR_TYPES
     }
     return {
         "pages": len(pages),
