@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from docrag.late_interaction import maxsim as module
 from docrag.late_interaction.maxsim import MaxSim
-from docrag.late_interaction.multivectors import VECTOR_TYPES, VectorType, encode, unpad
+from docrag.late_interaction.multivectors import VECTOR_TYPES, VectorType, encode
 from docrag.late_interaction.products import as_multiplied, device_product, numpy_product, widen_float16
 from docrag.late_interaction.rotation import rotate, rotate_back
 
@@ -144,12 +144,6 @@ def test_another_vector_never_lowers_a_score(kernel: MaxSim):
     scores = kernel.scores([query], encode([page[:n] for n in (10, 20, 50)], "float32", dim=24))[0]
     assert scores[0] <= scores[1] + 1e-6
     assert scores[1] <= scores[2] + 1e-6
-
-
-def test_padding_is_dropped_by_its_mask():
-    padded = np.ones((2, 3, 2), np.float32)
-    first, second = unpad(padded, np.array([[True, True, False], [False, False, False]]))
-    assert (first.shape, second.shape) == ((2, 2), (0, 2))
 
 
 def test_negative_products_beat_no_padding_zero(kernel: MaxSim):

@@ -234,8 +234,3 @@ def concatenate(parts: Sequence[MultiVectors]) -> MultiVectors:
 
 def _mean(vectors: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return vectors.mean(axis=0) if len(vectors) else np.zeros(dim, np.float32)
-
-
-def unpad(padded: NDArray[np.float32], mask: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
-    """Rows of a padded batch ``(n_units, n_max, dim)`` where ``mask (n_units, n_max)`` is true."""
-    return [rows[keep] for rows, keep in zip(padded, mask, strict=True)]
