@@ -188,6 +188,14 @@ def test_earlier_versions_read_what_has_no_centroids(tmp_path: Path, vector_type
     assert meta["format"] == (3 if vector_type in ("4-bit", "residual") else 1)
 
 
+def test_vectors_of_a_type_that_is_no_more_are_named(tmp_path: Path):
+    write_segment(tmp_path / "s", segment(document("a.pdf"), [(1, 0)]))
+    path = tmp_path / "s" / "meta.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vector_type": "2-bit"}))
+    with pytest.raises(IndexFormatError, match=r"holds 2-bit vectors, expected one of float32, .*index again"):
+        read_segment(tmp_path / "s")
+
+
 @pytest.mark.parametrize("name", ["centroids.npy", "centroid-units.npy"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "of other units"])
 def test_damaged_centroids_are_named(tmp_path: Path, name: str, damage: str):

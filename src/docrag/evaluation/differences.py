@@ -26,7 +26,7 @@ def summarised(found: list[str], *, limit: int = MAX_SHOWN) -> str:
     return "; ".join(found[:limit]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any JSON
     if isinstance(value, dict) and value:
         for key, inner in cast("dict[str, Any]", value).items():
             yield from _leaves(inner, f"{name}.{key}" if name else key)
