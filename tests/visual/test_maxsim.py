@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import time
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -113,6 +116,37 @@ def test_several_queries_in_one_pass_score_as_one_by_one(kernel: MaxSim):
     queries = [unit_rows(rng, n, 32) for n in (1, 20, 300, 7)]
     one_by_one = np.concatenate([kernel.scores([query], units) for query in queries])
     np.testing.assert_allclose(kernel.scores(queries, units), one_by_one, atol=2e-5)
+
+
+class FailingRows(np.ndarray):
+    """Stored numbers of a slow disk that cannot be read in one place; it counts how often it is asked."""
+
+    n_reads = 0
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice) and len(self) > 1000:  # not of a block
+            FailingRows.n_reads += 1
+            if rows.start == 8000:
+                raise OSError("cannot read")
+            time.sleep(0.02)
+        return super().__getitem__(rows)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_block_that_cannot_be_read_ends_the_pass(
+    backend: Literal["numpy", "torch"], monkeypatch: pytest.MonkeyPatch
+):
+    kernel = MaxSim(backend, n_threads=2)
+    monkeypatch.setattr(module, "BLOCK_VECTORS", 1000)
+    n_units, rows = 40, np.full((1000, 4), 0.5, np.float32)
+    units = encode([rows] * n_units, "float32", dim=4)
+    broken = dataclasses.replace(units, codes=units.codes.view(FailingRows))
+    FailingRows.n_reads = 0
+    with pytest.raises(OSError, match="cannot read"):
+        kernel.scores([rows[:1]], broken)
+    assert kernel.scores([rows[:1]], units).tolist() == [[1.0] * n_units]
+    kernel.close()
+    assert 9 <= FailingRows.n_reads <= 12  # not what comes after, by whichever thread
 
 
 @pytest.mark.parametrize("vector_type", VECTOR_TYPES)

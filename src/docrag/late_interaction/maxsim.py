@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -168,9 +169,15 @@ class MaxSim:
             one, first, last = blocks[0]
             one.score(first, last)
         elif blocks:
+            # Threads take blocks themselves: a task for each would cost as much as a small block of int8.
+            left = iter(blocks)
             with self._lock, self._single_threaded_blas():
-                for _ in self._pool.map(lambda block: block[0].score(block[1], block[2]), blocks):
-                    pass
+                workers = [self._pool.submit(_score, left) for _ in range(self.n_threads)]
+                try:
+                    for worker in workers:
+                        worker.result()
+                finally:
+                    _take_all(left)  # after a Ctrl-C
         for one in passes:
             one.finish()
 
@@ -256,6 +263,19 @@ class _Pass:
         if means is not None:
             sums = np.add.reduceat(queries.flat * queries.row_scales, queries.starts, axis=0)
             self.result += sums @ means[self.chosen].astype(np.float32).T
+
+
+def _score(blocks: Iterator[tuple[_Pass, int, int]]) -> None:
+    """Score the blocks that no other thread has taken; an error leaves the others none."""
+    try:
+        for one, first, last in blocks:
+            one.score(first, last)
+    finally:
+        _take_all(blocks)
+
+
+def _take_all(blocks: Iterator[tuple[_Pass, int, int]]) -> None:
+    deque(blocks, maxlen=0)
 
 
 def _query_groups(queries: Sequence[NDArray[np.float32]]) -> Iterator[tuple[int, int]]:
