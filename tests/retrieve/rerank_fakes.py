@@ -13,6 +13,7 @@ from docrag.chat.messages import ImagePart, Message
 from docrag.chat.model import CallUsage, Limits, Reply, Request
 from docrag.errors import BudgetExceeded, DocragError, IngestError, ModelError
 from docrag.geometry import Box
+from docrag.retrieve.rerank.cache import MemoryCache
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.relevance import Relevance
 from docrag.retrieve.rerank.shown import Shown
@@ -176,6 +177,17 @@ class BrokenScorer(ListScorer):
         if self._raises:
             raise ModelError("no weights today")
         return super().score(question, pages[1:], calls)
+
+
+class DamagedCache(MemoryCache):
+    """Has `text` for every key under which nothing was put."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def get(self, key: str) -> str | None:
+        return super().get(key) or self._text
 
 
 class Clock:

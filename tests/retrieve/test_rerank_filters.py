@@ -10,6 +10,7 @@ from tests.retrieve.rerank_fakes import (
     BEST_FIRST,
     CORPUS,
     PAGES,
+    DamagedCache,
     FakeChat,
     FakePictures,
     ListScorer,
@@ -186,6 +187,17 @@ def test_an_equal_choice_is_made_once():
     second, other = consistency('{"keep": [1]}', cache=cache)
     assert first.rerank(QUESTION, candidates()).cuts == second.rerank(QUESTION, candidates()).cuts
     assert (len(chat.requests), len(other.requests)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "damaged", ['{"keep": [1', "[1]", '{"keep": []}', '{"keep": [6]}', '{"keep": [0]}', '{"keep": null}']
+)
+def test_a_choice_of_the_cache_that_cannot_be_read_is_made_anew(damaged: str):
+    cache = DamagedCache(damaged)
+    for n_asked in (1, 0):
+        step, chat = consistency('{"keep": [3]}', cache=cache)
+        assert [item.unit for item in step.rerank(QUESTION, candidates()).ranking] == [PAGES[2]]
+        assert len(chat.requests) == n_asked
 
 
 def test_pages_are_numbered_and_fenced():

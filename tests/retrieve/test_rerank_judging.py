@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -229,6 +231,39 @@ def test_a_file_that_is_no_cache_is_an_error_and_one_that_breaks_later_is_none(t
     cache.put("a", "1")
     cache.put("b", "2")
     assert (cache.get("a"), cache.get("b")) == (None, "2")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "0.7",
+        "[]",
+        '["0.7"]',
+        "[0.7, 1.0]",
+        "[0.7, 1.0, 0.0, 3.0]",
+        "[NaN]",
+        "[true]",
+        '{"0": 1}',
+        "[0.",
+        "b'",
+    ],
+)
+def test_a_value_of_the_cache_that_cannot_be_read_is_judged_anew_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: str
+):
+    path = tmp_path / "cache.sqlite"
+    reranker(cache=FileCache(path)).rerank(QUESTION, candidates())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE judged SET value = ? WHERE value = '[0.9]'", (damaged,))
+    scorer = ListScorer()
+    result = reranker(scorer, cache=FileCache(path)).rerank(QUESTION, candidates())
+    assert scorer.asked == ["page with gold\n\nand a second part"]
+    assert [item.unit for item in result.ranking] == BEST_FIRST
+    assert "cannot be read and is made anew" in caplog.text
+    unasked = ListScorer()
+    reranker(unasked, cache=FileCache(path)).rerank(QUESTION, candidates())
+    assert unasked.asked == []
 
 
 # ── the budget ───────────────────────────────────────────────────────────────────────────────────────────

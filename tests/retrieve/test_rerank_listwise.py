@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.retrieve.rerank_fakes import (
     CORPUS,
     PAGES,
+    DamagedCache,
     FakeChat,
     FakePictures,
     candidates,
@@ -237,6 +238,18 @@ def test_equal_windows_are_put_to_the_model_once():
     assert (again.ranking, again.usage) == (first.ranking, ())
     reranker(chat, cache=cache, n_permutations=3).rerank(Query("other?"), candidates())
     assert len(chat.requests) == 6
+
+
+@pytest.mark.parametrize(
+    "damaged", ["[2, ", "{}", "3", "[]", "[0, 1]", "[6]", "[1, 1]", "[true, 2]", '["1"]', "[1.0]"]
+)
+def test_an_order_of_the_cache_that_cannot_be_read_is_asked_for_anew(damaged: str):
+    cache = DamagedCache(damaged)
+    chat = FakeChat(order_reply)
+    first = reranker(chat, cache=cache, n_permutations=1).rerank(QUESTION, candidates())
+    assert [item.unit for item in first.ranking] == PAGES[::-1]
+    reranker(chat, cache=cache, n_permutations=1).rerank(QUESTION, candidates())
+    assert len(chat.requests) == 1
 
 
 def test_two_pages_have_two_orders_and_each_is_asked_for_once():

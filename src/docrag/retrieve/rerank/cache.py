@@ -7,14 +7,16 @@ import logging
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from docrag.errors import StorageError
 
 _log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 
 class Cache(Protocol):
@@ -37,6 +39,22 @@ def cache_key(*parts: str) -> str:
         digest.update(f"{len(data)}:".encode())
         digest.update(data)
     return digest.hexdigest()
+
+
+def cached(cache: Cache, key: str, read: Callable[[str], Value]) -> Value | None:
+    """What `read` makes of the value of a key; None when there is none, or when it cannot be read.
+
+    `read` raises ValueError for a text that it did not write, as files that were damaged hold: the next value
+    put replaces it.
+    """
+    text = cache.get(key)
+    if text is None:
+        return None
+    try:
+        return read(text)
+    except ValueError:  # its message may quote a model's words about a page
+        _log.warning("a cached rerank judgement cannot be read and is made anew")
+        return None
 
 
 class MemoryCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +12,7 @@ from docrag.chat.model import Chat
 from docrag.chat.prompts import Prompt
 from docrag.errors import BudgetExceeded, ModelError
 from docrag.retrieve.cutoff.cut import Cut
-from docrag.retrieve.rerank.cache import Cache
+from docrag.retrieve.rerank.cache import Cache, cached
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.judging import MakeCalls
 from docrag.retrieve.rerank.relevance_filter import unseen
@@ -129,9 +128,9 @@ class ConsistencyFilter:
     def _choose(self, question: str, pages: Sequence[Shown], calls: Calls) -> Subset | str:
         """The model's choice, with ids that exist and each once; or what went wrong."""
         key = key_of(self.name, self._chat, self._prompt, question, pages)
-        cached = self._cache.get(key)
-        if cached is not None:
-            return Subset.model_validate(json.loads(cached))
+        known = cached(self._cache, key, lambda text: _read_subset(text, len(pages)))
+        if known is not None:
+            return known
         try:
             messages = messages_of(self._prompt, pages, self._make_marker(), question=question)
             chosen = calls.ask_for(self._chat, messages, Subset, timeout_s=self._timeout_s)
@@ -143,3 +142,11 @@ class ConsistencyFilter:
         subset = Subset(keep=keep, left_out=chosen.left_out)
         self._cache.put(key, subset.model_dump_json())
         return subset
+
+
+def _read_subset(text: str, n: int) -> Subset:
+    """The choice that a cache holds; raises ValueError unless it keeps some of the pages 1 to `n`."""
+    subset = Subset.model_validate_json(text)
+    if not subset.keep or not 1 <= min(subset.keep) <= max(subset.keep) <= n:
+        raise ValueError(f"kept are the pages {subset.keep}, expected some of 1 to {n}")
+    return subset

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docrag.errors import BudgetExceeded, DocragError, IngestError, ModelError, ModelUnavailable
-from docrag.retrieve.rerank.cache import Cache, cache_key
+from docrag.retrieve.rerank.cache import Cache, cache_key, cached
 from docrag.retrieve.rerank.calls import Calls
 from docrag.retrieve.rerank.relevance import Relevance, RelevanceScorer
 from docrag.retrieve.rerank.reranked import describe
@@ -97,11 +97,11 @@ class Judge:
                 failed[item.unit] = error
                 continue
             key = cache_key(self.name, identity, question, shown.digest)
-            cached = self.cache.get(key)
-            if cached is None:
+            known = cached(self.cache, key, Relevance.from_json)
+            if known is None:
                 asked.setdefault(key, []).append(shown)
             else:
-                found[item.unit] = Relevance.from_json(cached)
+                found[item.unit] = known
         n_cached = len(found)
         try:
             results = self._score(question, [alike[0] for alike in asked.values()], calls)

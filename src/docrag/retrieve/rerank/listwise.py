@@ -21,7 +21,7 @@ from docrag.chat.json_reply import json_objects
 from docrag.chat.model import Chat, Request
 from docrag.chat.prompts import Prompt
 from docrag.errors import BudgetExceeded, DocragError, ModelFormatError, ModelUnavailable
-from docrag.retrieve.rerank.cache import Cache, cache_key
+from docrag.retrieve.rerank.cache import Cache, cache_key, cached
 from docrag.retrieve.rerank.calls import Calls, each
 from docrag.retrieve.rerank.judging import MakeCalls
 from docrag.retrieve.rerank.reranked import Reranked, describe, how_many, placed
@@ -208,9 +208,9 @@ class ListwiseReranker:
         keys = [key_of(self.name, self._chat, self._prompt, question, shown) for shown in presented]
         orders: dict[str, list[int] | DocragError] = {}
         for key in keys:
-            cached = self._cache.get(key)
-            if cached is not None:
-                orders[key] = json.loads(cached)
+            order = cached(self._cache, key, lambda text: _read_order(text, len(pages)))
+            if order is not None:
+                orders[key] = order
         first = {key: i for i, key in reversed(list(enumerate(keys)))}  # two orders of few pages may be equal
         asked = sorted(i for key, i in first.items() if key not in orders)
 
@@ -241,6 +241,15 @@ class ListwiseReranker:
         messages = messages_of(self._prompt, presented, self._make_marker(), question=question, n=n)
         reply = calls.ask(self._chat, messages, request, timeout_s=self._timeout_s)
         return parse_order(reply.text, len(presented))
+
+
+def _read_order(text: str, n: int) -> list[int]:
+    """The order that a cache holds; raises ValueError unless it has ids from 1 to `n`, each once."""
+    order: Any = json.loads(text)
+    ids = [value for value in order if type(value) is int] if isinstance(order, list) else []
+    if not ids or len(ids) != len(order) or len(set(ids)) != len(ids) or not 1 <= min(ids) <= max(ids) <= n:
+        raise ValueError(f"got {text[:80]!r}, expected some of the numbers 1 to {n} in an order")
+    return ids
 
 
 def _put_back(order: Sequence[int], put: Sequence[int]) -> NDArray[np.float64]:

@@ -33,9 +33,19 @@ class Relevance(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str) -> Relevance:
-        """Return what `to_json` wrote."""
-        score, *logits = json.loads(text)
-        return cls(score, (logits[0], logits[1]) if logits else None)
+        """Return what `to_json` wrote; raise ValueError for anything else."""
+        match json.loads(text):
+            case [score] if _is_finite(score):
+                return cls(score)
+            case [score, z_yes, z_no] if all(map(_is_finite, (score, z_yes, z_no))):
+                return cls(score, (z_yes, z_no))
+            case _:
+                raise ValueError(f"got {text[:80]!r}, expected a score, or a score and two logits")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether JSON gave a number that can be a score."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 class RelevanceScorer(Protocol):
