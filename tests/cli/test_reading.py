@@ -39,6 +39,14 @@ def test_doctor_says_what_is_wrong_and_how_to_mend_it(docrag, reports):
     assert "→ use the configuration that the index was made with" in result.out
 
 
+def test_doctor_names_what_others_put_beside_the_segments(docrag, reports):
+    (reports / ".docrag" / "segments" / "backup").mkdir(parents=True)
+    result = docrag("doctor", reports, "--json", *FAST)
+    checks = {check["name"]: check for check in result.json["checks"]}
+    assert (result.code, checks["not of the index"]["state"]) == (0, "note")
+    assert checks["not of the index"]["detail"].endswith("segments: backup")
+
+
 def test_doctor_reports_a_damaged_manifest(docrag, reports):
     (reports / ".docrag" / "manifest.json").write_text("{")
     result = docrag("doctor", reports, *FAST)

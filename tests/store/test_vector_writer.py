@@ -15,7 +15,7 @@ from docrag.protocols import EncoderIdentity
 from docrag.store.lock import WriterLock
 from docrag.store.segments import Segment, Source, UnitFailure, UnitKey
 from docrag.store.vector_space import VectorSpace
-from docrag.store.vector_store import VectorReader, VectorWriter, open_segments
+from docrag.store.vector_store import VectorReader, VectorWriter, foreign_names, open_segments
 from docrag.types import Document
 
 SPACE = VectorSpace(EncoderIdentity("tiny", "r1", 8, "late"), "abc", "144 dpi", "float32", 1)
@@ -64,6 +64,47 @@ def test_segments_of_removed_documents_go_when_nothing_of_them_is_left(tmp_path:
         writer.add(segment(3))
         writer.compact([], {})
     assert [path.name for path in (tmp_path / "segments").iterdir()] == ["space.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["backup", "00000001-0a1b2c3d copy", "00000001-0a1b2c3d.bak", "2024-11-02", ".git", ".old", "candidates"],
+)
+def test_folders_of_others_beside_the_segments_are_left_alone(tmp_path: Path, name: str) -> None:
+    with VectorWriter(tmp_path, SPACE, owner="test") as writer:
+        writer.add(segment(1))
+        kept = tmp_path / "segments" / name / "notes.txt"
+        kept.parent.mkdir()
+        kept.write_text("mine")
+        (tmp_path / "segments" / ".DS_Store").write_bytes(b"Mac")
+        writer.add(segment(2))
+        assert len(open_segments(tmp_path)) == 2
+        writer.compact([A], INGEST_IDS)
+        assert [len(part.units) for part in open_segments(tmp_path).values()] == [2]
+    assert kept.read_text() == "mine"
+    assert (tmp_path / "segments" / ".DS_Store").read_bytes() == b"Mac"
+
+
+@pytest.mark.parametrize("name", [".00000007-0a1b2c3d.new", ".00000007-0a1b2c3d.old"])
+def test_compaction_clears_away_what_a_crash_left(tmp_path: Path, name: str) -> None:
+    with VectorWriter(tmp_path, SPACE, owner="test") as writer:
+        (tmp_path / "segments" / name).mkdir()
+        writer.add(segment(1))
+        assert max(open_segments(tmp_path)).startswith("00000008-")
+        writer.compact([A], INGEST_IDS)
+    assert not (tmp_path / "segments" / name).exists()
+
+
+def test_what_is_neither_segment_nor_of_the_system_is_named(tmp_path: Path) -> None:
+    assert foreign_names(tmp_path) == []
+    with VectorWriter(tmp_path, SPACE, owner="test") as writer:
+        writer.add(segment(1))
+    assert foreign_names(tmp_path) == []
+    for name in ("backup", ".00000007-0a1b2c3d.new", ".git"):
+        (tmp_path / "segments" / name).mkdir()
+    for name in (".DS_Store", "notes.txt", ".space.json.new"):
+        (tmp_path / "segments" / name).write_text("mine")
+    assert foreign_names(tmp_path) == ["backup", "notes.txt"]
 
 
 def test_compaction_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def _disk(index: Path) -> Check:
 def _index(settings: Settings, index: Path) -> Iterator[Check]:
     from docrag.store import drafts, lock, manifest
     from docrag.store.reader import IndexReader
+    from docrag.store.vector_space import FOLDER as SEGMENTS
+    from docrag.store.vector_store import foreign_names
 
     if not manifest.exists(index):
         yield Check("index", "note", f"none at {index}", "docrag index FOLDER, or name one with --index DIR")
@@ -150,6 +152,14 @@ def _index(settings: Settings, index: Path) -> Iterator[Check]:
     owner = lock.holder(index)
     if owner is not None:
         yield Check("lock", "note", f"{owner} is writing", "searching and asking work meanwhile")
+    strangers = foreign_names(index)
+    if strangers:
+        yield Check(
+            "not of the index",
+            "note",
+            f"{index / SEGMENTS}: {', '.join(strangers[:10])}{'…' if len(strangers) > 10 else ''}",
+            "docrag leaves it alone; move it elsewhere, as it goes when the index is deleted",
+        )
     n_drafts = len(drafts.read_all(index))
     if n_drafts and owner is None:
         yield Check(

@@ -1,13 +1,15 @@
 """The multi-vectors of an index: which segments there are, what of them is visible, and adding to them.
 
-Segments live in ``segments/`` of the index. A whole page is visible as long as a committed document has the
-same bytes and the same parser; a region only as long as the very ingest that cut it is the committed one.
-So a removed document is gone at once, and a renamed one is not encoded again.
+Segments live in ``segments/`` of the index; what others put there is left alone. A whole page is visible as
+long as a committed document has the same bytes and the same parser; a region only as long as the very ingest
+that cut it is the committed one. So a removed document is gone at once, and a renamed one is not encoded
+again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,11 +33,17 @@ from docrag.store.segments import (
     read_segment,
     write_segment,
 )
-from docrag.store.vector_space import FOLDER, VectorSpace, check_space, read_space, write_space
+from docrag.store.vector_space import FILE_NAME, FOLDER, VectorSpace, check_space, read_space, write_space
 from docrag.types import Document, UnitRef
 
 MERGED_BYTES = 1 << 29
 """Compaction makes segments of at most about this size, so that it never needs much memory."""
+
+_NAME = re.compile(r"[0-9]{8,}-[0-9a-z]+")
+"""Name of a segment, in the order of writing; what has another name belongs to somebody else."""
+
+_UNFINISHED = re.compile(rf"\.{_NAME.pattern}\.(new|old)")
+"""Folder of a segment that is being written or removed, or was when docrag ended."""
 
 _MAX_TRIES = 100  # a writer would have to merge segments between two looks a hundred times in a row
 
@@ -58,7 +66,7 @@ def open_segments(index: Path) -> dict[str, Segment]:
     """All segments that are in force, by name; those a merged segment replaced are not."""
     folder = index / FOLDER
     for _ in range(_MAX_TRIES):
-        names = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir()) if folder.is_dir() else []
+        names = sorted(path.name for path in _folders(index) if _NAME.fullmatch(path.name))
         try:
             segments = {name: read_segment(folder / name) for name in names}
         except IndexFormatError:
@@ -68,6 +76,20 @@ def open_segments(index: Path) -> dict[str, Segment]:
         replaced = {name for segment in segments.values() for name in segment.replaces}
         return {name: segment for name, segment in segments.items() if name not in replaced}
     raise IndexFormatError(f"{folder}: changed {_MAX_TRIES} times while it was opened; try again")
+
+
+def foreign_names(index: Path) -> list[str]:
+    """Names of what stands beside the segments and is not docrag's, sorted; hidden ones left out."""
+    folder = index / FOLDER
+    ours = {path.name for path in _folders(index) if _NAME.fullmatch(path.name)} | {FILE_NAME}
+    names = {path.name for path in folder.glob("[!.]*")} if folder.is_dir() else set[str]()
+    return sorted(names - ours)
+
+
+def _folders(index: Path) -> list[Path]:
+    """Folders in that of the segments, hidden ones and those of others included."""
+    folder = index / FOLDER
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
 def make_view(
@@ -250,12 +272,12 @@ class VectorWriter:
             self.add(dataclasses.replace(new, failures=still_failed(new)))
         with storage_errors(self.index, "removing merged segments"):
             in_force = open_segments(self.index).keys() - unused
-            for path in (self.index / FOLDER).iterdir():
-                if path.is_dir() and path.name not in in_force:
+            for path in _folders(self.index):
+                if _UNFINISHED.fullmatch(path.name):
+                    shutil.rmtree(path)
+                elif _NAME.fullmatch(path.name) and path.name not in in_force:
                     # Under a hidden name first: a reader finds all of a segment, or nothing.
-                    doomed = path if path.name.startswith(".") else path.with_name(f".{path.name}.old")
-                    path.rename(doomed)
-                    shutil.rmtree(doomed)
+                    shutil.rmtree(path.rename(path.with_name(f".{path.name}.old")))
 
     def _holds_space(self) -> bool:
         """Whether the index has this space; False when it has none; raises when it has another."""
@@ -283,8 +305,9 @@ class VectorWriter:
 
     def _new_name(self) -> str:
         """A name that sorts after all others, so that the order of segments is that of writing."""
-        names = [path.name for path in (self.index / FOLDER).iterdir() if path.is_dir()]
-        last = max((int(name.lstrip(".").partition("-")[0]) for name in names), default=0)
+        names = [path.name for path in _folders(self.index)]
+        ours = [name for name in names if _NAME.fullmatch(name) or _UNFINISHED.fullmatch(name)]
+        last = max((int(name.lstrip(".").partition("-")[0]) for name in ours), default=0)
         return f"{last + 1:08d}-{uuid.uuid4().hex[:8]}"
 
 
