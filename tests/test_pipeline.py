@@ -44,6 +44,27 @@ def folder(indexed, tmp_path) -> Path:
     return shutil.copytree(indexed, tmp_path / "reports")
 
 
+# ── what is asked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", "\t\n", "\u00a0\u3000"])
+def test_nothing_cannot_be_asked(folder, nothing):
+    with DocRAG.open(folder, settings=FAST) as rag:
+        with pytest.raises(UsageError, match="the question is empty; expected some words"):
+            rag.ask(nothing)
+        with pytest.raises(UsageError, match="the query is empty; expected some words"):
+            rag.search(nothing)
+        with pytest.raises(UsageError, match="the question is empty"):
+            list(rag.stream(nothing))
+
+
+def test_that_nothing_was_asked_is_said_before_an_index_is_looked_for(tmp_path):
+    with DocRAG.open(tmp_path, settings=FAST) as rag:
+        for ask in (rag.ask, rag.search):
+            with pytest.raises(UsageError, match="is empty"):
+                ask(" ")
+
+
 # ── where the index is ───────────────────────────────────────────────────────────────────────────────────
 
 

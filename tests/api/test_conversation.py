@@ -7,7 +7,7 @@ from tests.api.conftest import TALKER, settings_with
 
 from docrag import DocRAG, Scope
 from docrag.chat.events import AnswerEvent
-from docrag.errors import ModelError
+from docrag.errors import ModelError, UsageError
 
 
 def test_a_conversation_keeps_questions_and_answers_in_order(talking):
@@ -32,6 +32,17 @@ def test_follow_ups_are_rewritten_with_the_history_and_the_first_question_is_not
     assert chat.ask("and costs?").question == "revenue and costs?"
     assert chat.ask("why?").question == "revenue and costs? why?"
     assert seen == [(["revenue"], "and costs?"), (["revenue", "revenue and costs?"], "why?")]
+
+
+def test_nothing_is_not_asked_and_no_model_is_made_to_complete_it(talking):
+    completed = []
+    chat = talking.chat(rewrite=lambda history, question: completed.append(question) or "made up")
+    with pytest.raises(UsageError, match="the question is empty"):
+        chat.ask(" ")
+    chat.ask("one")
+    with pytest.raises(UsageError, match="the question is empty"):
+        chat.ask("\n")
+    assert (completed, [turn.question for turn in chat.history]) == ([], ["one"])
 
 
 def test_a_rewriting_to_nothing_leaves_the_question_as_it_was(talking):

@@ -64,8 +64,10 @@ def ask(
     from docrag.cli.scope import read_scope
     from docrag.config import load
     from docrag.pipeline import DocRAG
+    from docrag.pipeline.wording import readable
     from docrag.report.shapes import answer_values
 
+    question = readable(question)  # before anything is indexed for it
     output = Output(as_json=as_json, quiet=quiet)
     password = read_password(password, password_file)
     scope = read_scope(doc, pages, meta)

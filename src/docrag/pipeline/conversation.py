@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from docrag.chat.events import SILENCE, Event, Listener
 from docrag.chat.model import total_usage
 from docrag.pipeline.background import events_of
+from docrag.pipeline.wording import readable
 from docrag.retrieve.query import follow_up
 from docrag.retrieve.query.follow_up import FollowUp
 from docrag.types import Scope
@@ -95,7 +96,8 @@ class Conversation:
         return tuple(self._turns)
 
     def ask(self, question: str, *, listener: Listener = SILENCE) -> ShownAnswer:
-        """Answer the next question."""
+        """Answer the next question; raises `docrag.errors.UsageError` for one of nothing."""
+        question = readable(question)
         completed, scope = FollowUp(question), self.scope
         if self._turns:
             completed = self._complete(self.history, question, listener=listener)

@@ -19,6 +19,7 @@ from docrag.pipeline.background import events_of, events_of_async, in_thread, re
 from docrag.pipeline.conversation import Conversation, Rewrite, completed_by, completing
 from docrag.pipeline.parts import Parts
 from docrag.pipeline.settings import Settings
+from docrag.pipeline.wording import readable
 from docrag.types import Answer, Document, Query, Scope, TraceStep, Unit
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ EVERYTHING = Scope()
 
 def _ignore(_told: object) -> None:
     """Tell nobody."""
-
-
-def _encodable(text: str) -> str:
-    """Replace what is no Unicode: a shell hands over bytes that are no UTF-8 as lone surrogates."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class DocRAG:
@@ -266,12 +262,12 @@ class DocRAG:
         """Return the best `k` pages or regions for a query, with every retriever's ranks and scores.
 
         `listener` hears what models are asked for; when it calls the search off, `docrag.errors.Cancelled` is
-        raised and their requests are dropped.
+        raised and their requests are dropped. A query of nothing is a `docrag.errors.UsageError`.
         """
         from docrag.results.shown import ShownSearch
 
+        asked = Query(readable(query, what="query"), unit, scope)
         corpus, files = self._parts.corpus, self._parts.files
-        asked = Query(_encodable(query), unit, scope)
         with called_off_by(listener.cancelled):  # encoders ask their servers when they are made, too
             result = self._parts.stage().search(asked, k=k, listener=listener)
         return ShownSearch.of(result, corpus, files)
@@ -306,13 +302,14 @@ class DocRAG:
 
         `listener` hears steps and tokens, from this thread; when it calls the run off,
         `docrag.errors.Cancelled` is raised. With `keep_trace` the answer's trace stays in the index, where
-        ``docrag replay`` finds it; that it could not be written is a warning of the answer.
+        ``docrag replay`` finds it; that it could not be written is a warning of the answer. A question of
+        nothing is a `docrag.errors.UsageError`.
         """
         from docrag.results.shown import ShownAnswer
         from docrag.runs.keep import with_trace_kept
 
+        query = Query(readable(question), scope=scope)
         files = self._parts.files
-        query = Query(_encodable(question), scope=scope)
         with called_off_by(listener.cancelled):
             answer = ShownAnswer.of(self._parts.answerer().answer(query, listener=listener), files)
         return with_trace_kept(self, answer, scope=scope) if keep_trace else answer
