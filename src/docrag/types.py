@@ -11,7 +11,7 @@ them. Two modules would have to be put together again here, under names that are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -390,7 +390,10 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer cost. Token and image counts are 0 when no model was called."""
+    """What an answer cost. Token and image counts are 0 when no model was called.
+
+    `cost_usd` is the sum of the calls whose cost is known; with `n_unpriced_calls` it is a lower bound.
+    """
 
     elapsed_s: float = 0.0
     n_model_calls: int = 0
@@ -398,6 +401,22 @@ class Usage:
     n_output_tokens: int = 0
     n_images: int = 0
     cost_usd: float | None = None
+    n_unpriced_calls: int = 0
+
+
+def known_cost_usd(costs: Iterable[float | None], *, n_unpriced_calls: int) -> float | None:
+    """Sum of the costs that are known; None when none is.
+
+    None, too, when it is nothing and some calls have no price: "at least nothing" would look like "nothing".
+
+    Examples
+    --------
+    >>> known_cost_usd([0.25, None], n_unpriced_calls=1)
+    0.25
+    """
+    known = [cost for cost in costs if cost is not None]
+    total = sum(known)
+    return total if known and (total or not n_unpriced_calls) else None
 
 
 @dataclass(frozen=True, slots=True)

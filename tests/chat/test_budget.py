@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docrag.answer.spent import spent
 from docrag.chat.budget import BudgetMeter, BudgetOptions
 from docrag.chat.model import CallUsage, total_usage
 from docrag.errors import BudgetExceeded
+from docrag.types import Usage
 
 FREE = BudgetOptions(
     max_calls=None, max_input_tokens=None, max_output_tokens=None, max_images=None, max_seconds=None
@@ -120,12 +122,42 @@ def test_the_usage_is_the_sum_of_the_calls(calls: list[CallUsage]):
     assert usage.n_input_tokens == sum(call.n_input_tokens for call in calls)
     assert usage.n_output_tokens == sum(call.n_output_tokens for call in calls)
     assert usage.n_images == sum(call.n_images for call in calls)
-    costs = [call.cost_usd for call in calls if call.cost_usd is not None]
-    assert usage.cost_usd == (pytest.approx(sum(costs)) if costs else None)
+    n_unpriced = sum(call.cost_usd is None for call in calls)
+    known = sum(call.cost_usd or 0.0 for call in calls)
+    assert usage.n_unpriced_calls == n_unpriced
+    if known or (calls and not n_unpriced):
+        assert usage.cost_usd == pytest.approx(known)
+    else:
+        assert usage.cost_usd is None
     assert usage.elapsed_s == len(calls)
     together = total_usage(calls)
     assert (together.n_input_tokens, together.n_images) == (usage.n_input_tokens, usage.n_images)
+    assert together.n_unpriced_calls == usage.n_unpriced_calls
+    assert together.cost_usd == (pytest.approx(usage.cost_usd) if usage.cost_usd is not None else None)
     assert total_usage(calls, elapsed_s=0.5).elapsed_s == 0.5
+
+
+@pytest.mark.parametrize(
+    ("costs", "cost_usd", "n_unpriced"),
+    [
+        ([], None, 0),
+        ([None, None], None, 2),
+        ([0.25, 0.5], 0.75, 0),
+        ([0.25, None], 0.25, 1),  # at least
+        ([0.0, 0.0], 0.0, 0),  # models in this process
+        ([0.0, None], None, 1),  # "at least nothing" would look like "nothing"
+    ],
+)
+def test_a_cost_that_is_not_the_whole_cost_says_so(
+    costs: list[float | None], cost_usd: float | None, n_unpriced: int
+):
+    calls = [CallUsage(cost_usd=cost) for cost in costs]
+    spent_by = meter()
+    for call in calls:
+        spent_by.charge(call)
+    searches = [total_usage([call]) for call in calls]
+    for usage in (spent_by.usage, total_usage(calls), spent(Usage(), searches)):
+        assert (usage.cost_usd, usage.n_unpriced_calls) == (cost_usd, n_unpriced)
 
 
 @pytest.mark.parametrize("field", ["max_rounds", "max_calls", "max_seconds"])

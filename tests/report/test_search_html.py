@@ -77,6 +77,20 @@ def render(result: SearchResult, **changes: object) -> Page:
     return Page(search_html(result, **arguments))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("cost_usd", "n_unpriced", "shown"),
+    [
+        (None, 3, "2 pictures."),
+        (0.04, 0, "2 pictures, $0.0400."),
+        (0.04, 2, "2 pictures, at least $0.0400 (2 calls have no known cost)."),
+    ],
+)
+def test_a_cost_that_is_not_all_is_called_so(cost_usd: float | None, n_unpriced: int, shown: str):
+    result = make_result()
+    usage = replace(result.usage, cost_usd=cost_usd, n_unpriced_calls=n_unpriced)
+    assert shown in words(render(replace(result, usage=usage)))
+
+
 def words(page: Page) -> str:
     """The visible text; cells of a row follow one another without a blank."""
     return " ".join(page.text.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from tests.api.conftest import settings_with
 from tests.pdfs import text_pdf
 from tests.runs.conftest import BANK, CEO, lines
@@ -37,6 +38,22 @@ def test_runs_with_a_model_repeat_to_the_byte_and_replay(docrag, write_run, plac
     assert answers[0]["answer"] == "It is Maria Lindqvist."
     assert answers[0]["usage"]["n_model_calls"] == 1
     assert docrag("replay", answers[0]["trace_id"], "--run", "a").code == 0
+
+
+def test_the_cost_of_a_run_says_whether_it_is_known(docrag, write_run, place):
+    priced = {
+        "kind": "scripted",
+        "replies": [json.dumps(REPLY)] * 2,
+        "price": {"input_usd": 2, "output_usd": 8},
+    }
+    docrag("run", write_run([CEO, BANK], settings=SCRIPTED | {"models": {"default": priced}}), "--out", "a")
+    docrag("run", write_run([CEO, BANK], settings=SCRIPTED), "--out", "b")
+    known, unknown = (json.loads((place / out / "metrics.json").read_text())["usage"] for out in "ab")
+    dollars = (2 * known["n_input_tokens"] + 8 * known["n_output_tokens"]) / 1e6
+    assert (known["n_questions"], known["n_unpriced_calls"]) == (2, 0)
+    assert known["cost_usd"] == pytest.approx(dollars)
+    assert (unknown["cost_usd"], unknown["n_unpriced_calls"]) == (None, unknown["n_model_calls"])
+    assert unknown["n_model_calls"] >= 1
 
 
 def test_the_prompts_that_were_used_are_kept(docrag, write_run, place):

@@ -10,7 +10,7 @@ from pydantic import Field
 from docrag.chat.model import CallUsage
 from docrag.errors import BudgetExceeded
 from docrag.options import Options
-from docrag.types import Usage
+from docrag.types import Usage, known_cost_usd
 
 
 class BudgetOptions(Options):
@@ -43,6 +43,7 @@ class BudgetMeter:
         self._start_s = clock()
         self._n_rounds = self._n_calls = self._n_input = self._n_output = self._n_images = 0
         self._cost_usd: float | None = None
+        self._n_unpriced = 0
 
     @property
     def remaining_s(self) -> float | None:
@@ -89,7 +90,9 @@ class BudgetMeter:
         self._n_input += usage.n_input_tokens
         self._n_output += usage.n_output_tokens
         self._n_images += usage.n_images
-        if usage.cost_usd is not None:
+        if usage.cost_usd is None:
+            self._n_unpriced += 1
+        else:
             self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
 
     @property
@@ -101,5 +104,6 @@ class BudgetMeter:
             n_input_tokens=self._n_input,
             n_output_tokens=self._n_output,
             n_images=self._n_images,
-            cost_usd=self._cost_usd,
+            cost_usd=known_cost_usd([self._cost_usd], n_unpriced_calls=self._n_unpriced),
+            n_unpriced_calls=self._n_unpriced,
         )

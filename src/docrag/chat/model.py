@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from docrag.chat.messages import Message
-from docrag.types import Usage
+from docrag.types import Usage, known_cost_usd
 
 Role = Literal["answer", "inspect", "plan", "judge", "rerank"]
 """What a model is asked for; every role defaults to one model and can have its own."""
@@ -49,7 +49,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What one call cost, failed tries included. `cost_usd` is None when no price is configured."""
+    """What one call cost, failed tries included.
+
+    `cost_usd` is None when it is not known: no price is configured, or the call failed.
+    """
 
     elapsed_s: float = 0.0
     n_tries: int = 1
@@ -63,14 +66,15 @@ class CallUsage:
 def total_usage(calls: Iterable[CallUsage], *, elapsed_s: float | None = None) -> Usage:
     """What several calls cost together; `elapsed_s` replaces the sum of their times, which may overlap."""
     made = tuple(calls)
-    costs = [call.cost_usd for call in made if call.cost_usd is not None]
+    n_unpriced_calls = sum(call.cost_usd is None for call in made)
     return Usage(
         elapsed_s=sum(call.elapsed_s for call in made) if elapsed_s is None else elapsed_s,
         n_model_calls=len(made),
         n_input_tokens=sum(call.n_input_tokens for call in made),
         n_output_tokens=sum(call.n_output_tokens for call in made),
         n_images=sum(call.n_images for call in made),
-        cost_usd=sum(costs) if costs else None,
+        cost_usd=known_cost_usd((call.cost_usd for call in made), n_unpriced_calls=n_unpriced_calls),
+        n_unpriced_calls=n_unpriced_calls,
     )
 
 

@@ -114,10 +114,13 @@ def _print_hits(output: Output, result: SearchResult, steps: Sequence[TraceStep]
 
 
 def cost_of(usage: Usage) -> str:
-    """``12 calls of models: 4,100 tokens in, 12 out, 10 pictures``."""
+    """``12 calls of models: 4,100 tokens in, 12 out, 10 pictures``, and in dollars where that is known."""
+    from docrag.report.shapes import cost_text
+
+    dollars = cost_text(usage)
     return (
         f"{usage.n_model_calls} calls of models: {usage.n_input_tokens:,} tokens in, "
-        f"{usage.n_output_tokens:,} out, {usage.n_images} pictures"
+        f"{usage.n_output_tokens:,} out, {usage.n_images} pictures{', ' if dollars else ''}{dollars}"
     )
 
 

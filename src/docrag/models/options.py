@@ -86,7 +86,9 @@ class ClientOptions(Options):
     tokenizer: Path | None = Field(
         default=None, description="a tokenizer.json, or the folder of one; None estimates"
     )
-    price: PriceOptions | None = Field(default=None, description="what tokens cost; null reports no cost")
+    price: PriceOptions | None = Field(
+        default=None, description="what tokens cost; null: unknown, and no part of cost_usd"
+    )
 
 
 class OpenAiCompatibleOptions(EndpointOptions, ClientOptions):

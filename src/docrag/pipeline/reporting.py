@@ -12,6 +12,7 @@ from docrag.errors import IngestError, StorageError
 from docrag.protocols import PageSource
 from docrag.report.crops import Crop, cut
 from docrag.report.html import answer_html
+from docrag.report.shapes import cost_text
 from docrag.results.files import open_document
 from docrag.store.reader import IndexReader
 from docrag.types import Answer, Document
@@ -68,6 +69,8 @@ def _facts(answer: Answer, corpus: IndexReader) -> list[tuple[str, str]]:
         ("Time", f"{usage.elapsed_s:.2f} s"),
         ("Model calls", f"{usage.n_model_calls}"),
     ]
+    if cost := cost_text(usage):
+        facts.append(("Cost", cost))
     if answer.confidence is not None:
         facts.append(("Confidence", f"{answer.confidence:.2f}"))
     return [*facts, ("Trace", answer.trace.trace_id)]

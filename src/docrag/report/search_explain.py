@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from docrag.report.printable import one_line
+from docrag.report.shapes import cost_text
 from docrag.retrieve.cutoff.cut import Cut
 from docrag.retrieve.query.plan import Plan
 from docrag.retrieve.stage import SearchResult
@@ -39,6 +40,7 @@ def explanation(result: SearchResult) -> dict[str, Any]:
         "total_ms": sum(step.elapsed_s for step in result.steps) * 1000,
         "plan": _plan(result.plan, result.query.text),
         "usage": result.usage,
+        "cost": cost_text(result.usage),
     }
 
 

@@ -94,7 +94,7 @@ def cut_values(cut: Cut) -> dict[str, Any]:
 
 
 def usage_values(usage: Usage) -> dict[str, Any]:
-    """What models cost."""
+    """What models cost; ``cost_usd`` leaves out the ``n_unpriced_calls``, whose cost is not known."""
     return {
         "elapsed_s": round(usage.elapsed_s, 4),
         "n_model_calls": usage.n_model_calls,
@@ -102,7 +102,23 @@ def usage_values(usage: Usage) -> dict[str, Any]:
         "n_output_tokens": usage.n_output_tokens,
         "n_images": usage.n_images,
         "cost_usd": usage.cost_usd,
+        "n_unpriced_calls": usage.n_unpriced_calls,
     }
+
+
+def cost_text(usage: Usage) -> str:
+    """``$0.0400``, ``at least $0.0400 (2 calls have no known cost)``, or "" where nothing is known.
+
+    Examples
+    --------
+    >>> cost_text(Usage(n_model_calls=3, cost_usd=0.04, n_unpriced_calls=1))
+    'at least $0.0400 (1 call has no known cost)'
+    """
+    if usage.cost_usd is None:
+        return ""
+    n = usage.n_unpriced_calls
+    unknown = f" ({n} call{' has' if n == 1 else 's have'} no known cost)"
+    return f"at least ${usage.cost_usd:.4f}{unknown}" if n else f"${usage.cost_usd:.4f}"
 
 
 def citation_values(citation: Citation) -> dict[str, Any]:

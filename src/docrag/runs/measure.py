@@ -9,7 +9,28 @@ from docrag.evaluation.report import Report, make_report
 from docrag.evaluation.tasks import AnswerMeasure, OtherNames, RankingMeasure, called_as
 from docrag.runs.options import QuestionRow
 from docrag.runs.questions import labelled
-from docrag.types import NOT_ANSWERABLE
+from docrag.types import NOT_ANSWERABLE, known_cost_usd
+
+
+def total_of(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all answers cost together, from their lines; questions that failed have none.
+
+    ``cost_usd`` leaves out the ``n_unpriced_calls``, whose cost is not known.
+    """
+    names = ("n_model_calls", "n_input_tokens", "n_output_tokens", "n_images")
+    n_unpriced_calls = sum(_n_unpriced(usage) for usage in usages)
+    return {
+        "n_questions": len(usages),
+        **{name: sum(usage[name] for usage in usages) for name in names},
+        "cost_usd": known_cost_usd((u["cost_usd"] for u in usages), n_unpriced_calls=n_unpriced_calls),
+        "n_unpriced_calls": n_unpriced_calls,
+    }
+
+
+def _n_unpriced(usage: Mapping[str, Any]) -> int:
+    """Calls without a known cost; lines of earlier versions tell only whether any is known."""
+    all_or_none = usage["n_model_calls"] if usage["cost_usd"] is None else 0
+    return usage.get("n_unpriced_calls", all_or_none)
 
 
 def measure(

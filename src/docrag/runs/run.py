@@ -19,7 +19,7 @@ from docrag.evaluation.tasks import MIN_RANKING
 from docrag.pipeline import DocRAG
 from docrag.pipeline.background import Hearer
 from docrag.runs.folder import QUESTIONS_FILE, Lines, RunFolder, to_json, to_line
-from docrag.runs.measure import measure
+from docrag.runs.measure import measure, total_of
 from docrag.runs.options import QuestionRow, RunOptions
 from docrag.runs.questions import digest, scope_of
 from docrag.runs.record import content_id, plain_answer, scope_values
@@ -240,20 +240,12 @@ def _finish(
 
 
 def _figures(answers: Sequence[Mapping[str, Any]], reports: Sequence[Report]) -> dict[str, Any]:
-    usages = [answer["usage"] for answer in answers if "usage" in answer]
-    costs = [usage["cost_usd"] for usage in usages if usage["cost_usd"] is not None]
     return {
         "n_questions": len(answers),
         "n_answered": sum("error" not in a and not a["abstained"] for a in answers),
         "n_abstained": sum(bool(a.get("abstained")) for a in answers),
         "n_failed": sum("error" in a for a in answers),
-        "usage": {
-            **{
-                name: sum(usage[name] for usage in usages)
-                for name in ("n_model_calls", "n_input_tokens", "n_output_tokens", "n_images")
-            },
-            "cost_usd": sum(costs) if costs else None,
-        },
+        "usage": total_of([answer["usage"] for answer in answers if "usage" in answer]),
         "reports": {report.task: report.to_dict() for report in reports},
     }
 

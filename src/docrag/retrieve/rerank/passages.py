@@ -69,5 +69,5 @@ def score_passages(
         start_s = time.monotonic()
         for i, relevance in zip(batch, forward([inputs[i] for i in batch]), strict=True):
             found[owners[i]].append(relevance)
-        calls.charge(CallUsage(elapsed_s=time.monotonic() - start_s))
+        calls.charge(CallUsage(elapsed_s=time.monotonic() - start_s, cost_usd=0.0))
     return [unaffordable[i] if i in unaffordable else best(found[i]) for i in range(len(pages))]

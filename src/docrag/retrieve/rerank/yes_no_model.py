@@ -118,7 +118,7 @@ class YesNoModelScorer:
             start_s = time.monotonic()
             found = self._forward([inputs[position] for position in positions])
             n_images = sum(pages[position].picture is not None for position in positions)
-            calls.charge(CallUsage(elapsed_s=time.monotonic() - start_s, n_images=n_images))
+            calls.charge(CallUsage(elapsed_s=time.monotonic() - start_s, n_images=n_images, cost_usd=0.0))
             for position, logits in zip(positions, found, strict=True):
                 results[position] = from_logits(*logits)
         return results
