@@ -100,7 +100,12 @@ class FakeCorpus:
         return self._documents
 
     def select(self, scope: Scope) -> Sequence[Document]:
-        return [d for d in self._documents if scope.docs is None or d.doc in scope.docs]
+        return [
+            document
+            for document in self._documents
+            if (scope.docs is None or document.doc in scope.docs)
+            and all(document.metadata.get(key) == value for key, value in (scope.metadata or {}).items())
+        ]
 
     def page(self, ref: PageRef) -> Page:
         return self._pages[ref]

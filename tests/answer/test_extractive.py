@@ -114,6 +114,12 @@ def test_blank_pages_are_unreadable_too():
     assert reason_to_abstain(corpus, Scope()) is Abstention.UNREADABLE_PAGES
 
 
+def test_metadata_that_leaves_no_document_is_no_incomplete_index():
+    scope = Scope(docs=("a.pdf",), metadata={"year": "2024"})
+    assert reason_to_abstain(FakeCorpus({"a.pdf": [TABLE]}), scope) is Abstention.NOT_IN_DOCUMENTS
+    assert reason_to_abstain(FakeCorpus({}), scope) is Abstention.INDEX_INCOMPLETE
+
+
 def test_an_empty_index_and_unfinished_documents_are_an_incomplete_index():
     assert answerer(FakeCorpus({})).answer(QUESTION).reason is Abstention.INDEX_INCOMPLETE
     corpus = FakeCorpus({"a.pdf": [TABLE]})

@@ -42,8 +42,26 @@ def test_documents_are_named_by_name_alias_or_pattern(docs: tuple[str, ...] | No
 def test_metadata_must_equal_key_by_key():
     assert names(metadata={"year": "2024"}) == ["2024/report.pdf", "2024/slides [v2].pdf"]
     assert names(metadata={"year": "2024", "kind": "report"}) == ["2024/report.pdf"]
-    assert names(metadata={"absent": ""}) == []
     assert names(docs=("2023/*",), metadata={"year": "2024"}) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"absent": ""}, 'no document of the index has "absent" in its metadata; known: kind, year'),
+        ({"yaer": "2024"}, 'no document of the index has "yaer" in its metadata; did you mean year?'),
+        ({"year": "later"}, 'no document of the index has year "later"; known: 2023, 2024'),
+        ({"kind": "Report"}, 'no document of the index has kind "Report"; did you mean report?'),
+    ],
+)
+def test_metadata_that_no_document_has_is_refused_with_what_there_is(wrong: dict[str, str], message: str):
+    with pytest.raises(UsageError) as caught:
+        names(metadata=wrong)
+    assert str(caught.value) == message
+
+
+def test_metadata_of_an_empty_index_matches_nothing():
+    assert select([], Scope(metadata={"year": "2024"})) == []
 
 
 @pytest.mark.parametrize(

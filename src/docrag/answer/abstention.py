@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from docrag.protocols import Corpus
 from docrag.types import Abstention, Document, PageRef, Scope
@@ -20,12 +21,13 @@ def reason_to_abstain(
 ) -> Abstention:
     """Return why the documents in scope did not carry an answer.
 
-    "index_incomplete" when nothing in scope is indexed or documents are still being indexed (`unfinished`);
-    "unreadable_pages" when at least half of the pages in scope failed or, unless whoever answers
-    `saw_pictures` of pages, hold no text; else "not_in_documents".
+    "index_incomplete" when nothing in scope is indexed, whatever its metadata, or documents are still being
+    indexed (`unfinished`); "unreadable_pages" when at least half of the pages in scope failed or, unless
+    whoever answers `saw_pictures` of pages, hold no text; else "not_in_documents".
     """
     documents = corpus.select(scope)
-    if unfinished or not documents:
+    # Where metadata alone leaves nothing, indexing again would not help.
+    if unfinished or not (documents or corpus.select(replace(scope, metadata=None))):
         return Abstention.INDEX_INCOMPLETE
     n_pages = sum(scope.allows_page(n) for d in documents for n in range(1, d.n_pages + 1))
     n_unreadable = sum(len(failed_pages(d, scope)) for d in documents)

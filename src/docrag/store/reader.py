@@ -80,7 +80,7 @@ class IndexReader:
     def select(self, scope: Scope) -> Sequence[Document]:
         """Documents that the scope's `docs` and `metadata` admit, sorted by name.
 
-        Raises `UsageError` with the nearest names for a name or pattern that matches no document.
+        Raises `UsageError` with what is nearest for a name, pattern or metadata that matches no document.
         """
         return select(self._snapshot.documents, scope)
 
