@@ -16,7 +16,8 @@ import docrag
 from docrag import DocRAG, Settings, load_settings
 from docrag.errors import DocragError, EncoderMismatch, IndexFormatError, IndexMissing, UsageError
 from docrag.pipeline import location
-from docrag.types import Scope
+from docrag.pipeline.parts import Parts
+from docrag.types import Query, Scope
 
 FAST = load_settings(
     overrides=["ingest.layout=fast", "ingest.ocr=never", "ingest.n_workers=1", "embed.kind=none"], environ={}
@@ -63,6 +64,21 @@ def test_that_nothing_was_asked_is_said_before_an_index_is_looked_for(tmp_path):
         for ask in (rag.ask, rag.search):
             with pytest.raises(UsageError, match="is empty"):
                 ask(" ")
+
+
+# ── what stays loaded ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_closing_closes_the_connections_of_rerankers(folder):
+    step = '{"kind": "vllm-score", "model": "tiny", "show": "text", "max_retries": 0}'
+    settings = load_settings(overrides=["embed.kind=none", f"retrieval.rerank.steps=[{step}]"], environ={})
+    parts = Parts(folder / ".docrag", settings)
+    before = parts.stage()
+    parts.forget()
+    after = parts.stage()
+    parts.close()
+    for stage in (before, after):
+        assert "the model was closed" in stage.search(Query("revenue"), k=2).warnings[0]
 
 
 # ── where the index is ───────────────────────────────────────────────────────────────────────────────────

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from tests.retrieve.rerank_fakes import (
     BEST_FIRST,
     CORPUS,
     PAGES,
     FakeChat,
     FakePictures,
+    ListScorer,
     candidates,
     logprobs_reply,
     order_reply,
@@ -27,7 +28,8 @@ from docrag.errors import ConfigError, ModelError, StorageError
 from docrag.retrieve.build import build_retrieval_stage
 from docrag.retrieve.options import RetrievalOptions
 from docrag.retrieve.rerank.build import RerankParts, build_rerankers
-from docrag.retrieve.rerank.options import RerankOptions
+from docrag.retrieve.rerank.loaded import LoadedModels
+from docrag.retrieve.rerank.options import RerankOptions, VllmScoreOptions
 from docrag.retrieve.rerank.reranked import RerankStep
 from docrag.types import Query
 
@@ -43,6 +45,43 @@ def parts(chat: FakeChat | None = None, *, pictures: FakePictures | None = None)
 
 def build(*steps: dict[str, Any], using: RerankParts, **more: Any) -> list[RerankStep]:
     return build_rerankers(RerankOptions.model_validate({"steps": steps, **more}), using)
+
+
+def fallback_of(step: RerankStep) -> str:
+    return step.rerank(Query("Where is the gold?"), candidates()).warnings[0]
+
+
+def test_clients_of_servers_are_kept_for_the_next_state_of_the_index_and_closed_with_the_rest():
+    loaded = LoadedModels()
+    server = {"kind": "vllm-score", "model": "tiny", "show": "text", "max_retries": 0}
+    steps = [
+        build(server | {"n_head": n_head}, using=RerankParts(CORPUS, loaded=loaded))[0] for n_head in (5, 6)
+    ]
+    (filtering,) = build(
+        {"kind": "relevance-filter", "judge": server, "keep": {"kind": "fixed", "k": 5}},
+        using=RerankParts(CORPUS, loaded=loaded),
+    )
+    loaded.close()
+    for step in (*steps, filtering):
+        assert "the model was closed" in fallback_of(step)
+
+
+def test_a_client_knows_one_key_only():
+    loaded, made = LoadedModels(), list[str]()
+
+    def scorer_for(key: str) -> ListScorer:
+        options = VllmScoreOptions(model="tiny", api_key=SecretStr(key))
+
+        def load() -> ListScorer:
+            made.append(key)
+            return ListScorer()
+
+        return loaded.scorer(options, load)
+
+    first = scorer_for("a")
+    assert scorer_for("b") is not first
+    assert scorer_for("a") is first
+    assert made == ["a", "b"]
 
 
 def test_nothing_is_reranked_by_default():

@@ -67,7 +67,7 @@ class Parts:
             self.forget()
             encoders = (*(self._embedder or ()), self._page_embedder)
             self._embedder = self._page_embedder = None
-            self._rerank_models = LoadedModels()
+            self._rerank_models.close()
             self._chats = lazy_chats(self.settings.models)
         for encoder in encoders:
             close: Callable[[], None] | None = getattr(encoder, "close", None)  # those with connections

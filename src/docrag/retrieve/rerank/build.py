@@ -129,7 +129,7 @@ def _judge(options: JudgeOptions, parts: RerankParts, cache: Cache) -> Judge:
         case VllmScoreOptions():
             from docrag.retrieve.rerank.vllm_score import VllmScorer
 
-            scorer = VllmScorer(options)
+            scorer = parts.loaded.scorer(options, lambda: VllmScorer(options))
     return Judge(scorer, _views(options, parts), cache, _make_calls(options))
 
 
