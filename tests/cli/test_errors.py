@@ -22,6 +22,11 @@ def test_help_names_every_command(docrag):
         assert command in result.out
 
 
+def test_help_breaks_its_lines_where_the_terminal_ends(docrag):
+    lines = docrag("chat", "--help").out.splitlines()  # on a terminal of 200 columns
+    assert any("only they are asked. Lines may come from a pipe" in line for line in lines)
+
+
 @pytest.mark.parametrize("command", [[], ["config"]])
 def test_a_bare_command_prints_its_help(docrag, command):
     result = docrag(*command)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -28,6 +28,12 @@ EXIT_INTERRUPTED = 130
 
 DEBUG_VARIABLE = "DOCRAG_DEBUG"
 
+
+def _help_of(command: Callable[..., None]) -> str:
+    """The docstring, each paragraph in one line: typer keeps line ends, whatever the width."""
+    return "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
+
+
 app = typer.Typer(
     name="docrag",
     help="Ask folders of PDFs, and see where on which page the answer stands.",
@@ -38,16 +44,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order in which one meets them, which is that of the help.
-app.command("ask")(ask.ask)
-app.command("chat")(chat)
-app.command("search")(search.search)
-app.command("index")(index.index)
-app.command("show")(show.show)
-app.command("ls")(ls.ls)
-app.command("run")(run_file.run)
-app.command("replay")(replay.replay)
-app.command("eval")(evaluate.evaluate)
-app.command("doctor")(doctor.doctor)
+for _name, _command in (
+    ("ask", ask.ask),
+    ("chat", chat),
+    ("search", search.search),
+    ("index", index.index),
+    ("show", show.show),
+    ("ls", ls.ls),
+    ("run", run_file.run),
+    ("replay", replay.replay),
+    ("eval", evaluate.evaluate),
+    ("doctor", doctor.doctor),
+):
+    app.command(_name, help=_help_of(_command))(_command)
 app.add_typer(config.app, name="config")
 
 
