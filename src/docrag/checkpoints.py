@@ -19,6 +19,9 @@ _WANTED: Mapping[Weights, Sequence[str]] = {
 }
 """All that is ever fetched: weights that are data, never pickles, and no code."""
 
+_N_LENGTH = 8
+"""Bytes at the start of a safetensors file that hold the length of its header."""
+
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -63,8 +66,11 @@ def find_folder(
 
 
 def check_weights(folder: Path, *, weights: Weights = "safetensors") -> None:
-    """Raise `docrag.errors.ModelError` unless the folder holds weights of this kind."""
-    if any(folder.rglob(f"*.{weights}")):
+    """Raise `docrag.errors.ModelError` unless the folder holds weights of this kind, and whole ones."""
+    found = sorted(folder.rglob(f"*.{weights}"))
+    if found:
+        for path in found if weights == "safetensors" else ():
+            _check_whole(path)
         return
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     if pickles:
@@ -73,6 +79,30 @@ def check_weights(folder: Path, *, weights: Weights = "safetensors") -> None:
             f"convert them to {weights}, or choose a checkpoint that has them"
         )
     raise ModelError(f"{folder}: no *.{weights} in it, so the checkpoint has no weights")
+
+
+def _check_whole(path: Path) -> None:
+    """Raise `docrag.errors.ModelError` unless a safetensors file is as long as its header says.
+
+    Half a download and the pointer that git leaves for a large file both look like weights by their names.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            n_header = int.from_bytes(file.read(_N_LENGTH), "little")
+            if n_header > size:
+                raise ValueError(f"its header would be {n_header} bytes long")
+            header: Any = json.loads(file.read(n_header))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        expected = _N_LENGTH + n_header + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: {size} bytes that are no safetensors file ({error}); fetch the checkpoint again"
+        ) from error
+    if size != expected:
+        raise ModelError(
+            f"{path}: incomplete or damaged: {size} bytes, expected {expected}; fetch the checkpoint again"
+        )
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

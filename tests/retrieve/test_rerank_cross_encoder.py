@@ -129,7 +129,7 @@ def test_pickles_are_refused(tmp_path: Path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"weights are pickled \(pytorch_model.bin\).* to safetensors"):
         find_checkpoint(str(tmp_path))
-    (tmp_path / "model.safetensors").write_bytes(b"x")
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no tensors
     assert find_checkpoint(str(tmp_path)) == tmp_path
     with pytest.raises(ModelError, match=r"weights are pickled .* to onnx"):
         find_checkpoint(str(tmp_path), weights="onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,22 @@ from docrag.embed.visual.checkpoint import FAMILIES, find_checkpoint
 from docrag.errors import ConfigError, ModelError
 
 
+def safetensors(header: object, data: bytes) -> bytes:
+    """A file as https://huggingface.co/docs/safetensors describes it: length of the header, header, data."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+WEIGHT = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+WEIGHTS = safetensors({"__metadata__": {"format": "pt"}, "weight": WEIGHT}, b"x" * 8)
+
+
 def checkpoint(folder: Path, config: dict[str, object] | None, *files: str) -> Path:
     folder.mkdir()
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
     for name in files:
-        (folder / name).write_bytes(b"x" * 100)
+        (folder / name).write_bytes(WEIGHTS if name.endswith(".safetensors") else b"x" * 100)
     return folder
 
 
@@ -79,6 +90,29 @@ def test_a_damaged_configuration_is_named(tmp_path: Path):
     folder = checkpoint(tmp_path / "c", {}, "model.safetensors")
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError, match="not valid JSON"):
+        find(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (WEIGHTS[:-3], rf"incomplete or damaged: {len(WEIGHTS) - 3} bytes, expected {len(WEIGHTS)}; fetch"),
+        (WEIGHTS + b"x", rf"{len(WEIGHTS) + 1} bytes, expected {len(WEIGHTS)}"),
+        (WEIGHTS[:20], "20 bytes that are no safetensors file"),
+        (b"", "0 bytes that are no safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "are no safetensors file"),
+        (safetensors({"weight": {"dtype": "F32"}}, b""), "are no safetensors file"),
+        (safetensors([], b""), "are no safetensors file"),
+        (safetensors(b"{", b""), "are no safetensors file"),
+    ],
+)
+def test_weights_that_are_not_whole_are_named_before_they_are_loaded(
+    tmp_path: Path, content: bytes, message: str
+):
+    folder = checkpoint(tmp_path / "c", {"architectures": ["ColPali"]}, "model.safetensors")
+    assert find(folder).family.model_class == "ColPali"
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=rf"model\.safetensors: .*{message}"):
         find(folder)
 
 
