@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pymupdf
 import pytest
 from tests.visual.colours import ColourEmbedder
 
-from docrag.errors import ConfigError, EncoderMismatch, ModelUnavailable
+from docrag.errors import ConfigError, EncoderMismatch, ModelError, ModelUnavailable
 from docrag.ingest.image_reader import ImageReader
 from docrag.ingest.options import IngestOptions
 from docrag.late_interaction.maxsim import MaxSim
@@ -36,6 +38,7 @@ from docrag.pipeline.visual_options import (
     TokensOptions,
     VisualOptions,
 )
+from docrag.protocols import ImageVectors
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.store.reader import IndexReader
 from docrag.store.vector_space import read_candidates
@@ -91,8 +94,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def indexed(sample: Path, tmp_path: Path) -> Path:
     """A fresh copy of the sample's files and text index."""
-    import shutil
-
     folder = tmp_path / "files"
     shutil.copytree(sample, folder)
     (folder / ".docrag" / "folder").unlink(missing_ok=True)
@@ -177,6 +178,48 @@ def test_a_page_that_cannot_be_encoded_is_recorded_and_retried_when_asked(indexe
     assert (again.n_added, len(again.failed)) == (0, 1)
     retried = add(indexed, ColourEmbedder(), options(), retry_failed=True)
     assert (retried.n_added, retried.failed, retried.n_pages_with_vectors) == (1, (), 5)
+
+
+def test_an_encoder_that_fails_on_everything_marks_no_page_as_failed(indexed: Path):
+    white = (255, 255, 255)  # on every page, and on the plain image that tells pages from encoders
+    with pytest.raises(
+        ModelError, match=r"cannot look at this colour\. The page encoder fails on every image"
+    ):
+        add(indexed, ColourEmbedder(fails_on=white), options())
+    report = add(indexed, ColourEmbedder(), options())
+    assert (report.n_added, report.failed) == (5, ())
+
+
+def test_progress_counts_what_is_encoded_not_what_is_drawn(indexed: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(visual_index, "ENCODE_IMAGES", 2)
+    embedder = ColourEmbedder(fails_on=(0, 0, 255))
+    seen: list[tuple[int, int]] = []
+    add(
+        indexed,
+        embedder,
+        options(),
+        on_progress=lambda progress: seen.append((progress.n_done, progress.n_units)),
+    )
+    assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
+
+
+def test_few_images_are_encoded_together_where_each_takes_long(
+    indexed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Counting(ColourEmbedder):
+        def embed_images(self, images: Sequence[np.ndarray]) -> list[ImageVectors]:
+            together.append(len(images))
+            return super().embed_images(images)
+
+    together: list[int] = []
+    monkeypatch.setattr(visual_index, "SLOW_IMAGES", 1)
+    add(indexed, Counting(), options())
+    assert together == [1, 4]  # quick: as many as there are
+    together.clear()
+    shutil.rmtree(indexed / ".docrag" / "segments")
+    monkeypatch.setattr(visual_index, "ENCODE_S", 0.0)  # any time is long
+    add(indexed, Counting(), options())
+    assert together == [1, 1, 1, 1, 1]
 
 
 def test_pages_are_drawn_in_workers(indexed: Path):
@@ -445,10 +488,16 @@ def test_search_fuses_looks_and_words_and_says_what_is_missing(
         ]
 
 
+def asked_for(chosen: VisualOptions, depth: int) -> Settings:
+    return Settings.model_validate(
+        settings(chosen).model_dump() | {"retrieval": RETRIEVAL | {"depth": depth}}
+    )
+
+
 def test_explain_names_the_candidate_stage_and_its_recall(indexed: Path):
     two_stage = options(candidates=TokensOptions(), exact_below=0, n_candidates=2)
     for chosen, stage, n_scored in ((two_stage, "tokens", 2), (options(), "exact", 5)):
-        with RagWithColours(indexed / ".docrag", (indexed,), settings(chosen)) as rag:
+        with RagWithColours(indexed / ".docrag", (indexed,), asked_for(chosen, 2)) as rag:
             rag.index_visual()
             (step,) = rag.explain_candidates(Query("red"), k=2)
             assert step.name == "visual candidates"
@@ -462,6 +511,31 @@ def test_explain_names_the_candidate_stage_and_its_recall(indexed: Path):
             assert rag.explain_candidates(Query("red", scope=Scope(pages=((9, 9),))), k=2) == []
     with DocRAG.open(indexed, settings=settings()) as rag:
         assert rag.explain_candidates(Query("red")) == []
+
+
+def test_explain_tells_of_as_many_units_as_the_search_asked_for(indexed: Path):
+    two_stage = options(candidates=TokensOptions(), exact_below=0, n_candidates=2)
+    for depth, stage, n_scored in ((3, "tokens", 3), (200, "exact", 5)):
+        with RagWithColours(indexed / ".docrag", (indexed,), asked_for(two_stage, depth)) as rag:
+            rag.index_visual()
+            (step,) = rag.explain_candidates(Query("red"), k=1)
+            assert (step.detail["stage"], step.detail["n_scored_exactly"]) == (stage, n_scored)
+
+
+def test_explain_tells_what_a_cascade_leaves_out(with_pictures: Path):
+    cascade = options(units=("region", "page"), regions="cascade", n_cascade_pages=1)
+    with RagWithColours(with_pictures / ".docrag", (with_pictures,), asked_for(cascade, 10)) as rag:
+        rag.index_visual()
+        (step,) = rag.explain_candidates(Query("red", "region"), k=10)
+        found = search(with_pictures, "red", cascade, unit="region")
+        exact = search(with_pictures, "red", options(units=("region", "page")), unit="region")
+    assert step.detail == {
+        "stage": "regions of the best 1 pages",
+        "n_units": len(exact),
+        "n_scored_exactly": len(found),
+        "recall_at_10": round(len(found) / len(exact), 3),
+    }
+    assert 0 < len(found) < len(exact)
 
 
 @pytest.mark.parametrize(
@@ -499,7 +573,7 @@ def test_the_doctor_says_what_the_candidate_stage_lacks(indexed: Path, tmp_path:
 
 def test_a_screen_is_taken_for_any_number_of_pages_and_certifies_what_is_asked_for(indexed: Path):
     with RagWithColours(
-        indexed / ".docrag", (indexed,), settings(options(candidates=ScreenOptions()))
+        indexed / ".docrag", (indexed,), asked_for(options(candidates=ScreenOptions()), 1)
     ) as rag:
         rag.index_visual()
         (step,) = rag.explain_candidates(Query("green"), k=1)

@@ -29,12 +29,12 @@ def check_candidates(settings: Settings, index: Path) -> Iterator[Check]:
     if options is None or not manifest.exists(index):
         return
     try:
-        yield _check(options, index)
+        yield _check(options, index, depth=settings.retrieval.depth)
     except DocragError as error:
         yield Check("candidates", "problem", str(error), "see the message")
 
 
-def _check(options: VisualOptions, index: Path) -> Check:
+def _check(options: VisualOptions, index: Path, *, depth: int) -> Check:
     from docrag.pipeline.visual import build_kernel, open_vectors
     from docrag.pipeline.visual_candidates import build_candidates
     from docrag.retrieve.visual.cost import exact_scan_s
@@ -65,7 +65,7 @@ def _check(options: VisualOptions, index: Path) -> Check:
                 return Check("candidates", "note", detail, f"{mend}; no page is encoded again")
             affordable = int(EXACT_SCANS_S / max(exact_scan_s(kernel, pages), 1e-3))
             queries = sample_queries(view, n_queries=min(max(affordable, LEAST_QUERIES), MOST_QUERIES))
-            n = K if stage.misses_nothing else max(options.n_candidates, K)
+            n = K if stage.misses_nothing else max(options.n_candidates, depth, K)
             found = measure_recall(kernel, stage, view, queries, n=n, k=K)
         finally:
             kernel.close()

@@ -281,7 +281,10 @@ class DocRAG:
         """
         from docrag.pipeline.visual import candidates_step
 
-        return candidates_step(self._parts.visual_retriever(), query, k=k) if self._parts.looks else []
+        if not self._parts.looks:
+            return []
+        depth = self.settings.retrieval.depth
+        return candidates_step(self._parts.visual_retriever(), query, k=k, depth=depth)
 
     async def asearch(
         self, query: str, *, k: int = 10, unit: Unit = "page", scope: Scope = EVERYTHING

@@ -75,10 +75,13 @@ def with_visual_boxes(result: SearchResult, retriever: VisualRetriever) -> Searc
     return dataclasses.replace(result, hits=tuple(hits))
 
 
-def candidates_step(retriever: VisualRetriever, query: Query, *, k: int) -> list[TraceStep]:
-    """The candidate stage that a query met, beside an exact scan, as a step; none without visual units."""
+def candidates_step(retriever: VisualRetriever, query: Query, *, k: int, depth: int) -> list[TraceStep]:
+    """The candidate stage that a query met, beside an exact scan, as a step; none without visual units.
+
+    `depth` is how many units the search asked the retriever for, `k` of how many the recall is told.
+    """
     started_s = time.perf_counter()
-    found = retriever.shortlisting(query, k=k)
+    found = retriever.shortlisting(query, k=k, depth=depth)
     if found is None:
         return []
     detail = {

@@ -143,7 +143,11 @@ class VisualOptions(_Options):
         ge=0,
         description="units up to which everything is scored exactly; null decides by how long that takes",
     )
-    n_candidates: int = Field(default=200, ge=1, description="units scored exactly above that")
+    n_candidates: int = Field(
+        default=200,
+        ge=1,
+        description="units scored exactly above that; never fewer than retrieval.depth, which are asked for",
+    )
     regions: Literal["direct", "cascade"] = Field(
         default="direct", description="rank all regions, or those of the best pages"
     )

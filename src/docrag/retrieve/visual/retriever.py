@@ -177,22 +177,35 @@ class VisualRetriever:
         """Units to ask the candidate stage for: more than `k` only where it may miss some."""
         return k if self._candidates.misses_nothing else max(self._n_candidates, k)
 
-    def shortlisting(self, query: Query, *, k: int = 10) -> Shortlisting | None:
-        """How the units of a query are chosen, against an exact scan, which this makes; None without any."""
+    def shortlisting(self, query: Query, *, k: int = 10, depth: int | None = None) -> Shortlisting | None:
+        """How the units of a query are chosen, against an exact scan, which this makes; None without any.
+
+        `depth` is how many units the search asks for, which may be more than the `k` that are compared. In
+        a cascade, units chosen are regions of the best pages.
+        """
         view = self._index.view()
-        selections = self._selected(view, query, query.unit)
-        n_units = sum(len(rows) for _, rows in selections)
+        select = partial(self._selected, view, query)
+        everything = select(query.unit)
+        n_units = sum(len(rows) for _, rows in everything)
         if not n_units or not query.text.strip():
             return None
-        if self._scores_all(selections, k=k):
+        depth = max(k, depth or k)
+        is_cascade = query.unit == "region" and self._regions == "cascade"
+        if not is_cascade and self._scores_all(everything, k=depth):
             return Shortlisting(Exact.name, n_units, n_units, 1.0)
         vectors = self.encode(query.text.strip()).vectors
-        chosen = self._candidates.shortlist(vectors, view, selections, n=self._n_shortlisted(k))
-        exact = best_units(view, selections, exact_scores(self._kernel, vectors, selections), k=k)
+        chosen, stage = everything, Exact.name
+        if is_cascade:
+            chosen = _on_pages(chosen, view, self._pages(view, vectors, select, k=self._n_cascade_pages))
+            stage = f"regions of the best {self._n_cascade_pages} pages"
+        if not self._scores_all(chosen, k=depth):
+            chosen = self._candidates.shortlist(vectors, view, chosen, n=self._n_shortlisted(depth))
+            stage = f"{stage}, {self._candidates.name}" if is_cascade else self._candidates.name
+        exact = best_units(view, everything, exact_scores(self._kernel, vectors, everything), k=k)
         found = best_units(view, chosen, exact_scores(self._kernel, vectors, chosen), k=k)
         shared = {scored.unit for scored in exact} & {scored.unit for scored in found}
         n_scored = sum(len(rows) for _, rows in chosen)
-        return Shortlisting(self._candidates.name, n_units, n_scored, len(shared) / max(len(exact), 1))
+        return Shortlisting(stage, n_units, n_scored, len(shared) / max(len(exact), 1))
 
     def _selected(self, view: VectorView, query: Query, unit: Unit) -> list[Selection]:
         """Rows of all units that the query's scope admits."""
