@@ -3,9 +3,10 @@
 import pytest
 
 from docrag.cli.output import Output
-from docrag.cli.progress import duration, index_progress
+from docrag.cli.progress import duration, index_progress, visual_progress
 from docrag.ingest.events import FileDone, FileStarted, PageFailed, PagesDone, PlanMade
 from docrag.ingest.report import FileResult
+from docrag.pipeline.visual_index import VisualProgress
 from docrag.types import PageFailure, Reason
 
 REFUSED = FileDone(
@@ -55,6 +56,24 @@ def test_a_refused_file_is_named_with_its_reason(capsys):
     with index_progress(Output()) as tell:
         tell(REFUSED)
     assert capsys.readouterr().err == "sub/bad.pdf: refused, empty_file (the file has 0 bytes)\n"
+
+
+def test_a_visual_pass_tells_time_from_when_its_encoder_is_loaded(capsys):
+    clock = Clock()
+    with visual_progress(Output(), clock=clock) as tell:
+        clock.now_s = 100.0  # loading
+        tell(VisualProgress(0, 20, "a.pdf"))
+        clock.now_s = 140.0
+        tell(VisualProgress(4, 20, "a.pdf"))
+        clock.now_s = 141.0
+        tell(VisualProgress(5, 20, "a.pdf"))  # too soon for another line
+        clock.now_s = 154.0
+        tell(VisualProgress(108, 216, "a.pdf"))
+    assert capsys.readouterr().err.splitlines() == [
+        "encoded 0/20 pages and regions",
+        "encoded 4/20 pages and regions, 10.0 s each, 2 min 40 s left",
+        "encoded 108/216 pages and regions, 2.0 a second, 54 s left",
+    ]
 
 
 def test_quiet_says_nothing(capsys):

@@ -88,24 +88,27 @@ def visual_progress(
     if output.quiet:
         yield lambda _progress: None
         return
-    started_s = clock()
-    next_s = started_s + PLAIN_INTERVAL_S
+    next_s = clock() + PLAIN_INTERVAL_S
+    started_s: float | None = None
 
     def text(progress: VisualProgress) -> str:
-        elapsed_s = max(clock() - started_s, 1e-9)
-        left_s = elapsed_s * (progress.n_units - progress.n_done) / max(progress.n_done, 1)
-        return (
-            f"drawn {progress.n_done}/{progress.n_units} pages and regions, "
-            f"{progress.n_done / elapsed_s:.1f} a second, {duration(left_s)} left"
-        )
+        nonlocal started_s
+        started_s = clock() if started_s is None else started_s  # only now is the page encoder loaded
+        done = f"encoded {progress.n_done}/{progress.n_units} pages and regions"
+        if not progress.n_done:
+            return done
+        each_s = max(clock() - started_s, 1e-9) / progress.n_done
+        rate = f"{1 / each_s:.1f} a second" if each_s < 1 else f"{each_s:.1f} s each"
+        return f"{done}, {rate}, {duration(each_s * (progress.n_units - progress.n_done))} left"
 
     if not output.stderr.is_terminal:
 
         def print_line(progress: VisualProgress) -> None:
             nonlocal next_s
+            line = text(progress)
             if clock() >= next_s:
                 next_s = clock() + PLAIN_INTERVAL_S
-                output.note(text(progress))
+                output.note(line)
 
         yield print_line
         return

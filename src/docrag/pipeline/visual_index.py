@@ -38,18 +38,27 @@ CROPPED_KINDS: frozenset[RegionKind] = frozenset({"table", "picture", "formula"}
 
 JOB_PAGES = 8
 ENCODE_IMAGES = 16
-"""Images encoded together; the encoder makes its own batches of these."""
+"""Images encoded together at most; the encoder makes its own batches of these."""
+
+SLOW_IMAGES = 4
+"""Images encoded together at first, and by an encoder that takes long for each."""
+
+ENCODE_S = 20.0
+"""Images are encoded together that take about so long: all of them are lost when the pass breaks off."""
+
+PLAIN_PX = 224
+"""Side of the plain image that tells an encoder that fails from an image that it cannot take."""
 
 FLUSH_VECTORS = 1 << 16
 """A segment is written at about this many vectors: 64 pages of 1,024."""
 
 FLUSH_S = 60.0
-"""A segment is written after this time at the latest: what is in memory is what a crash can cost."""
+"""A segment is written after this time, as soon as images are encoded: what a crash can cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisualProgress:
-    """`n_done` of `n_units` pages and regions that had no vectors at the start are done."""
+    """`n_done` of `n_units` pages and regions without vectors at the start are encoded, or have failed."""
 
     n_done: int
     n_units: int
@@ -113,8 +122,8 @@ def add_visual_vectors(
 
     Raises
     ------
-    ModelUnavailable
-        The encoder's endpoint is gone; what was encoded before is stored.
+    ModelUnavailable, ModelError
+        The encoder's endpoint is gone, or fails on whatever it is given; what was encoded before is stored.
     StorageError
         A segment cannot be written; the segments before are intact.
     """
@@ -213,7 +222,7 @@ def _problem(document: Document, path: Path) -> str:
 class _Waiting:
     """Images drawn and not yet encoded."""
 
-    sources: list[Source] = field(default_factory=list[Source])
+    file_keys: list[int] = field(default_factory=list[int])
     keys: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     images: list[RgbImage] = field(default_factory=list[RgbImage])
 
@@ -234,6 +243,7 @@ class _Run:
         self._tell = on_progress
         self._n_units = sum(job.with_page + len(job.crops) for file in plan for job in file.pages.values())
         self._n_done = 0
+        self._n_together = min(SLOW_IMAGES, ENCODE_IMAGES)
         self._waiting = _Waiting()
         self._segment = _SegmentBuilder(writer.space.vector_type, embedder.identity.dim)
         self._flushed_s = time.monotonic()
@@ -241,6 +251,7 @@ class _Run:
 
     def execute(self, drawn: Iterable[tuple[int, PageImages | PageFailure]]) -> None:
         """Encode what was drawn and write segments; what is encoded is written in any case."""
+        self._tell(VisualProgress(0, self._n_units, self._plan[0].document.doc))
         try:
             for key, message in drawn:
                 if isinstance(message, PageImages):
@@ -254,14 +265,15 @@ class _Run:
     def _take(self, key: int, drawn: PageImages) -> None:
         source = self._source_of[key]
         for chunk_no, image in drawn.images:
-            self._waiting.sources.append(source)
+            self._waiting.file_keys.append(key)
             self._waiting.keys.append((drawn.page_no, chunk_no))
             self._waiting.images.append(image)
         for chunk_no, why in drawn.failures:
             self._segment.fail(source, drawn.page_no, chunk_no, why)
-        if len(self._waiting.images) >= ENCODE_IMAGES:
+        if drawn.failures:
+            self._count(key, len(drawn.failures))
+        if len(self._waiting.images) >= self._n_together:
             self._encode()
-        self._count(key, len(drawn.images) + len(drawn.failures))
 
     def _fail_page(self, key: int, failure: PageFailure) -> None:
         job = self._plan[key].pages[failure.page_no]
@@ -277,13 +289,20 @@ class _Run:
 
     def _encode(self) -> None:
         waiting, self._waiting = self._waiting, _Waiting()
+        if not waiting.images:
+            return
+        started_s = time.monotonic()
         encoded = _embedded(self._embedder, waiting.images)
-        for source, (page_no, chunk_no), item in zip(waiting.sources, waiting.keys, encoded, strict=True):
+        per_image_s = max(time.monotonic() - started_s, 1e-6) / len(encoded)
+        self._n_together = min(max(int(ENCODE_S / per_image_s), SLOW_IMAGES), ENCODE_IMAGES)
+        for key, (page_no, chunk_no), item in zip(waiting.file_keys, waiting.keys, encoded, strict=True):
+            source = self._source_of[key]
             if isinstance(item, str):
                 self._segment.fail(source, page_no, chunk_no, item)
             else:
                 self._segment.add(source, page_no, chunk_no, _pooled(item, self._writer.space.pool_factor))
                 self.n_added += 1
+        self._count(waiting.file_keys[-1], len(encoded))
         if self._segment.n_vectors >= FLUSH_VECTORS or time.monotonic() - self._flushed_s > FLUSH_S:
             self._flush()
 
@@ -358,9 +377,25 @@ def draw_in_workers(
 
 
 def _embedded(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageVectors | str]:
-    """Vectors of every image, or why it has none: one bad image costs no other its vectors."""
-    if not images:
-        return []
+    """Vectors of every image, or why it has none: one bad image costs no other its vectors.
+
+    Raises `ModelError` when no image has any and a plain one gets none either: no image is at fault.
+    """
+    found = _one_by_one(embedder, images)
+    if all(isinstance(item, str) for item in found):
+        try:
+            embedder.embed_images([_plain_image()])
+        except ModelUnavailable:
+            raise
+        except ModelError as error:
+            raise ModelError(
+                f"{error}. The page encoder fails on every image, a plain one too, so no page is noted as "
+                "failed; what was encoded before is stored, and repeating the command goes on from there"
+            ) from error
+    return found
+
+
+def _one_by_one(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageVectors | str]:
     try:
         return list(embedder.embed_images(images))
     except ModelUnavailable:
@@ -368,7 +403,14 @@ def _embedded(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageV
     except ModelError as error:
         if len(images) == 1:
             return [str(error)]
-        return [item for image in images for item in _embedded(embedder, [image])]
+        return [item for image in images for item in _one_by_one(embedder, [image])]
+
+
+def _plain_image() -> RgbImage:
+    """A bar on white, of the least size that every encoder takes."""
+    image = np.full((PLAIN_PX, PLAIN_PX, 3), 255, np.uint8)
+    image[PLAIN_PX // 4 : PLAIN_PX // 2, PLAIN_PX // 4 : -PLAIN_PX // 4] = 0
+    return image
 
 
 def _pooled(item: ImageVectors, factor: int) -> ImageVectors:
