@@ -54,7 +54,10 @@ def test_the_version_is_printed(docrag):
         (["ask", " \t", "nowhere"], ["the question is empty"]),
         (["search", " "], ["the query is empty", "expected some words"]),
         (["show", "nowhere.pdf", "-p", "1"], ["nowhere.pdf", "no such file"]),
+        (["show", ".", "-p", "1"], [".: is a folder", "docrag ls"]),
         (["config", "show", "--config", "fsat"], ["fsat", "did you mean fast?"]),
+        (["run", "mine.yaml"], ["mine.yaml: no such file", "docrag config presets"]),
+        (["config", "show", "--config", "sub/fast"], ["sub/fast: no such file"]),
         (["config", "show", "--set", "ingest.layot=fast"], ['"ingest.layot"', "did you mean layout?"]),
         (["config", "show", "--set", "ingest.layout=fats"], ['"fats"', "did you mean fast?"]),
         (["config", "show", "--set", "embed.kind=openai"], ["embed.model", "required"]),
@@ -88,6 +91,12 @@ def test_an_empty_folder_leaves_no_index_behind(docrag, tmp_path):
     assert result.code == 3
     assert "empty: no PDF found" in result.err
     assert os.listdir(tmp_path / "empty") == []
+
+
+def test_an_index_is_not_taken_for_a_folder_of_documents(docrag, reports):
+    result = docrag("index", reports / ".docrag", *FAST)
+    assert result.code == 1
+    assert f"{reports / '.docrag'}: is an index; name the folder of its documents: {reports}" in result.err
 
 
 def test_an_index_of_another_encoder_is_refused_and_left_alone(docrag, reports):

@@ -48,6 +48,8 @@ def show(
 
     output = Output(as_json=as_json, quiet=quiet)
     settings = load_settings(config, overrides=set_ or ())
+    if file.is_dir():
+        raise UsageError(f"{file}: is a folder, expected a PDF; docrag ls lists those of an index")
     if not file.is_file():
         raise UsageError(f"{file}: no such file; expected a PDF")
     reader = PdfReader(settings.ingest)

@@ -52,6 +52,8 @@ def read_config(config: str | FilePath) -> list[Layer]:
         return [_read_preset(name)]
     path = FilePath(config)
     if not path.is_file():
+        if not path.is_dir() and (path.suffix or path.name != name):  # no preset has such a name
+            raise ConfigError(f"{name}: no such file; docrag config presets lists what can be named instead")
         what = "is a folder" if path.is_dir() else "is neither a file nor a preset"
         raise ConfigError(f'configuration "{name}" {what}; {nearest(name, presets())}')
     layer = read_yaml(path, name=name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from docrag.errors import DocragError
+from docrag.errors import DocragError, UsageError
 from docrag.ingest.events import Event
 from docrag.ingest.folder import scan
 from docrag.ingest.options import IngestOptions
@@ -29,12 +29,17 @@ def what_to_read(
     Raises
     ------
     UsageError
-        A path is missing or lies outside the folder.
+        A path is missing, is an index, or lies outside the folder.
     DocragError
         There is no folder known, or no PDF below the paths and no index yet.
     """
     folder = location.folder_of(index_dir)
     paths = list(asked)
+    for path in paths:
+        if manifest.exists(path):
+            about = location.folder_of(path)
+            where = f": {about}" if about is not None else ""
+            raise UsageError(f"{path}: is an index; name the folder of its documents{where}")
     if not paths:
         if folder is None:
             raise DocragError(f"{index_dir}: no folder is known for this index; name what to index")
