@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -21,6 +22,9 @@ _WANTED: Mapping[Weights, Sequence[str]] = {
 
 _N_LENGTH = 8
 """Bytes at the start of a safetensors file that hold the length of its header."""
+
+_SAMPLE_BYTES = 1 << 16
+_N_SAMPLES = 32
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -103,6 +107,35 @@ def _check_whole(path: Path) -> None:
         raise ModelError(
             f"{path}: incomplete or damaged: {size} bytes, expected {expected}; fetch the checkpoint again"
         )
+
+
+def digest_model(folder: Path) -> str:
+    """Digest of a model's configuration and vocabulary by their bytes, and of samples of its weights.
+
+    Hidden folders and what training leaves in ``checkpoint-…`` are no part of it.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if any(part.startswith((".", "checkpoint-")) for part in place.parts) or not path.is_file():
+            continue
+        if path.suffix in (".safetensors", ".bin"):
+            for sample in samples(path, name=place.as_posix()):
+                digest.update(sample)
+        elif path.suffix in (".json", ".txt", ".model"):
+            digest.update(f"{place.as_posix()} {path.stat().st_size}".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def samples(path: Path, *, name: str) -> Iterator[bytes]:
+    """Yield name, size and evenly spaced samples of a file, to digest: all of it would take a minute."""
+    size = path.stat().st_size
+    yield f"{name} {size}".encode()
+    with path.open("rb") as file:
+        for i in range(_N_SAMPLES):
+            file.seek(max(size - _SAMPLE_BYTES, 0) * i // (_N_SAMPLES - 1))
+            yield file.read(_SAMPLE_BYTES)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

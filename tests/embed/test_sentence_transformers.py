@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from docrag.embed.build import build_text_embedder
 from docrag.embed.options import SentenceTransformersOptions
 from docrag.errors import MissingExtra, ModelError
+from docrag.protocols import EncoderIdentity
 
 LOADED: dict[str, Any] = {}
 
@@ -63,6 +66,50 @@ def test_prompts_are_part_of_the_identity(library: None):
     assert plain is not None
     assert prompted is not None
     assert plain.identity != prompted.identity
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a saved model looks like; 3 MB of weights, so that not all of them are looked at."""
+    folder = tmp_path / "m"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "2_Dense").mkdir()
+    (folder / "model.safetensors").write_bytes(bytes(3 << 20))
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"dense")
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "README.md").write_text("a model")
+    return folder
+
+
+def identity_of(folder: Path) -> EncoderIdentity:
+    encoder = build_text_embedder(SentenceTransformersOptions(model=str(folder)))
+    assert encoder is not None
+    return encoder.identity
+
+
+def test_a_model_trained_anew_at_its_place_is_another_encoder(library: None, folder: Path):
+    before = identity_of(folder)
+    weights = np.arange(3 << 20, dtype=np.uint8)  # every number is another one, and the size is the same
+    (folder / "model.safetensors").write_bytes(weights.tobytes())
+    assert identity_of(folder).revision != before.revision
+
+
+@pytest.mark.parametrize("name", ["2_Dense/pytorch_model.bin", "1_Pooling/config.json", "tokenizer.json"])
+def test_every_part_of_a_local_model_belongs_to_its_identity(library: None, folder: Path, name: str):
+    before = identity_of(folder)
+    (folder / name).write_bytes(b"other")
+    assert identity_of(folder).revision != before.revision
+
+
+def test_what_is_no_part_of_a_local_model_does_not_change_its_identity(library: None, folder: Path):
+    before = identity_of(folder)
+    (folder / "README.md").write_text("the same model")
+    os.utime(folder / "model.safetensors", (1, 1))
+    for name in (".cache/huggingface/note.json", "checkpoint-500/model.safetensors"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("training")
+    assert identity_of(folder) == before
 
 
 def test_a_model_that_is_not_there_is_named_with_the_next_step(library: None):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from docrag.checkpoints import digest_model
 from docrag.embed.options import SentenceTransformersOptions
 from docrag.errors import ModelError
 from docrag.optional import require
@@ -18,7 +20,8 @@ class SentenceTransformersEmbedder:
     """Vectors of `SentenceTransformer.encode`, scaled to unit length.
 
     Batches are padded and masked by the library; equal texts give vectors equal up to float rounding. Weights
-    come from a folder or the local cache, and code inside a model repository is never run.
+    come from a folder or the local cache, and code inside a model repository is never run. A folder's content
+    is part of the identity: vectors of a model that is trained anew at its place do not fit those of before.
     """
 
     def __init__(self, options: SentenceTransformersOptions) -> None:
@@ -39,9 +42,11 @@ class SentenceTransformersEmbedder:
             hint = "" if options.download else "; allow a download with text_encoder.download=true"
             raise ModelError(f"text encoder {options.model!r} could not be loaded: {error}{hint}") from error
         self._options = options
+        folder = Path(options.model)
+        weights = digest_model(folder) if folder.is_dir() else options.revision or "local"
         self.identity = EncoderIdentity(
             name=options.model,
-            revision=f"{options.revision or 'local'}|{options.query_prompt}|{options.passage_prompt}",
+            revision=f"{weights}|{options.query_prompt}|{options.passage_prompt}",
             dim=self._encode(["dimension"]).shape[1],  # the method that tells it has another name by version
             pooling="sentence-transformers",
         )

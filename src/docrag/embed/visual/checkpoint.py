@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from docrag.checkpoints import check_weights, find_folder, read_json
+from docrag.checkpoints import check_weights, find_folder, read_json, samples
 from docrag.errors import ModelError
 
 Library = Literal["transformers", "colpali-engine", "sentence-transformers", "last-token"]
-
-_SAMPLE_BYTES = 1 << 16
-_N_SAMPLES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +147,14 @@ def _family(folder: Path, *, last_token: bool) -> Family:
 
 
 def _digest_weights(folder: Path) -> str:
-    """Digest of config and of evenly spaced samples of the weights: all of them would take a minute."""
+    """Digest of config and of samples of the weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.json")):
         if path.name in ("config.json", "adapter_config.json"):
             digest.update(path.read_bytes())
     for path in sorted(folder.rglob("*.safetensors")):
-        size = path.stat().st_size
-        digest.update(f"{path.relative_to(folder).as_posix()} {size}".encode())
-        with path.open("rb") as file:
-            for i in range(_N_SAMPLES):
-                file.seek(max(size - _SAMPLE_BYTES, 0) * i // (_N_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE_BYTES))
+        for sample in samples(path, name=path.relative_to(folder).as_posix()):
+            digest.update(sample)
     return digest.hexdigest()[:16]
 
 
