@@ -47,9 +47,20 @@ def test_lines_tell_rate_remaining_time_and_failures(capsys):
     assert err.splitlines() == [
         "reading 2 of 3 files",
         "a.pdf, page 7: wall_limit (took too long)",
-        "0/200 pages, 0.0 pages/s, 1 page failed",
-        "50/200 pages, 1.2 pages/s, 2 min 0 s left, 1 page failed",
+        "0 of about 200 pages, 0.0 pages/s, 1 page failed",
+        "50 of about 200 pages, 1.2 pages/s, 2 min 0 s left, 1 page failed",
     ]
+
+
+def test_pages_are_no_estimate_once_every_file_is_open(capsys):
+    clock = Clock()
+    with index_progress(Output(), clock=clock) as tell:
+        tell(PlanMade(2, 2, 2000))
+        tell(FileStarted("a.pdf", 100, 0, 1000))
+        tell(FileStarted("b.pdf", 7, 0, 1000))
+        clock.now_s = 20.0
+        tell(PagesDone("a.pdf", 50))
+    assert capsys.readouterr().err.splitlines()[-1].startswith("50/107 pages, 2.5 pages/s")
 
 
 def test_a_refused_file_is_named_with_its_reason(capsys):

@@ -57,9 +57,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def describe(meter: Meter) -> str:
-    """Pages, rate, remaining time and failures so far: ``120/400 pages, 31.2 pages/s, 9 s left``."""
+    """Pages, rate, remaining time and failures so far: ``120/400 pages, 31.2 pages/s, 9 s left``.
+
+    "120 of about 400" while files are left that were not opened yet.
+    """
+    of = " of about " if meter.is_estimate else "/"
     parts = [
-        f"{meter.n_pages_done}/{meter.n_pages_expected} pages",
+        f"{meter.n_pages_done}{of}{meter.n_pages_expected} pages",
         f"{meter.pages_per_s:.1f} pages/s",
     ]
     if meter.eta_s is not None:

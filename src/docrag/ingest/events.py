@@ -113,6 +113,11 @@ class Meter:
         )
 
     @property
+    def is_estimate(self) -> bool:
+        """Whether files are left whose pages nobody has counted yet."""
+        return self._bytes_unopened > 0
+
+    @property
     def eta_s(self) -> float | None:
         """Seconds that remain at the present rate; None before the first page."""
         rate = self.pages_per_s
