@@ -34,6 +34,16 @@ def index(
     password: PasswordOption = None,
     password_file: PasswordFileOption = None,
     force: Annotated[bool, typer.Option("--force", help="Read every file again.")] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Try again what got no visual vectors; --force does so too."),
+    ] = False,
+    compact: Annotated[
+        bool,
+        typer.Option(
+            "--compact", help="Merge visual vectors into few files, without those of removed documents."
+        ),
+    ] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
@@ -41,19 +51,29 @@ def index(
 ) -> None:
     """Index PDFs: only what was added, changed, renamed or removed since the last time.
 
-    Safe to interrupt: what is finished stays, and the next run goes on inside the file.
+    Safe to interrupt: what is finished stays, and the next run goes on inside the file. With a page encoder
+    configured, visual vectors are added to whatever of the index lacks them.
     """
     from docrag.cli.passwords import read_password
     from docrag.cli.progress import refusal_line
     from docrag.config import load_settings
+    from docrag.errors import UsageError
     from docrag.pipeline import DocRAG
 
     output = Output(as_json=as_json, quiet=quiet)
     password = read_password(password, password_file)
     settings = load_settings(config, overrides=set_ or ())
+    if settings.visual is None and (retry_failed or compact):
+        option = "--retry-failed" if retry_failed else "--compact"
+        raise UsageError(
+            f"{option} is about visual vectors, and no page encoder is configured; name the --config "
+            "that the index was made with"
+        )
     with DocRAG.open(*paths, index=index_dir, settings=settings) as rag:
         report = run_index(rag, paths, output, password=password, force=force)
-        visual = run_visual_pass(rag, output, password=password, retry_failed=force)
+        visual = run_visual_pass(
+            rag, output, password=password, retry_failed=force or retry_failed, compact=compact
+        )
         if as_json:
             output.json(report.to_json() | ({"visual": visual.to_json()} if visual is not None else {}))
         else:
@@ -94,7 +114,12 @@ def run_index(
 
 
 def run_visual_pass(
-    rag: DocRAG, output: Output, *, password: str | None = None, retry_failed: bool = False
+    rag: DocRAG,
+    output: Output,
+    *,
+    password: str | None = None,
+    retry_failed: bool = False,
+    compact: bool = False,
 ) -> VisualReport | None:
     """Add the visual vectors that the index lacks, with progress on stderr; None when none are configured."""
     from docrag.cli.progress import visual_progress
@@ -103,7 +128,9 @@ def run_visual_pass(
         return None
     try:
         with visual_progress(output) as on_progress:
-            report = rag.index_visual(password=password, retry_failed=retry_failed, on_progress=on_progress)
+            report = rag.index_visual(
+                password=password, retry_failed=retry_failed, compact=compact, on_progress=on_progress
+            )
     except KeyboardInterrupt:
         output.warn("interrupted; the index is good, and running the same command again continues")
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -112,6 +139,8 @@ def run_visual_pass(
     for doc, page_no, chunk_no, why in report.failed:
         where = f"page {page_no}" + (f", region {chunk_no}" if chunk_no else "")
         output.warn(f"{doc}, {where}: no visual vectors: {why}")
+    if report.failed and not retry_failed:
+        output.warn("docrag index --retry-failed tries these again")
     return report
 
 
