@@ -29,7 +29,7 @@ def test_doctor_is_content_with_a_good_index(docrag, reports):
     result = docrag("doctor", reports, "--json", *FAST)
     checks = {check["name"]: check for check in result.json["checks"]}
     assert (result.code, result.json["problems"]) == (0, 0)
-    assert "2 documents, 4 pages, no vectors" in checks["index"]["detail"]
+    assert "2 documents, 4 pages, no text vectors" in checks["index"]["detail"]
 
 
 def test_doctor_says_what_is_wrong_and_how_to_mend_it(docrag, reports):

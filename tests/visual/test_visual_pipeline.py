@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pymupdf
 import pytest
 from tests.visual.colours import ColourEmbedder
 
+from docrag.embed.visual.checkpoint import find_checkpoint
 from docrag.errors import ConfigError, EncoderMismatch, ModelError, ModelUnavailable
 from docrag.ingest.image_reader import ImageReader
 from docrag.ingest.options import IngestOptions
@@ -18,7 +20,9 @@ from docrag.late_interaction.maxsim import MaxSim
 from docrag.pipeline import visual_index
 from docrag.pipeline.candidate_health import check_candidates
 from docrag.pipeline.docrag import DocRAG
+from docrag.pipeline.encoder_health import check_page_encoder
 from docrag.pipeline.settings import Settings
+from docrag.pipeline.vector_health import check_vectors
 from docrag.pipeline.visual import (
     build_visual_retriever,
     compact_vectors,
@@ -569,6 +573,63 @@ def test_the_doctor_says_what_the_candidate_stage_lacks(indexed: Path, tmp_path:
     (check,) = check_candidates(settings(chosen), index)
     assert check.state == "problem"
     assert "damaged" in check.detail
+
+
+def checkpoint(folder: Path, weight: bytes = b"1234") -> Path:
+    """What looks like a checkpoint of ColPali, with four bytes of weights."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["ColPaliForRetrieval"]}')
+    header = b'{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + weight)
+    return folder
+
+
+def test_the_doctor_compares_the_vectors_of_the_index_with_the_configuration(indexed: Path, tmp_path: Path):
+    index = indexed / ".docrag"
+    folder = checkpoint(tmp_path / "colpali")
+    named = {"kind": "local", "model": str(folder)}
+    assert list(check_vectors(settings(), index)) == []
+    assert list(check_vectors(settings(options(encoder=named)), index)) == []
+    found = find_checkpoint(str(folder), revision=None, download=False)
+    embedder = ColourEmbedder(revision=found.revision)
+    embedder.identity = dataclasses.replace(embedder.identity, name=found.name)
+    embedder.processor = found.processor
+    add(indexed, embedder, options(pool_factor=2))
+
+    (check,) = check_vectors(settings(options(encoder=named, pool_factor=2)), index)
+    assert (check.state, check.detail) == ("ok", "5 of 5 pages, float16, pooled by 2, by colpali")
+    (check,) = check_vectors(settings(options(encoder=named, vectors="int8")), index)
+    assert check.state == "problem"
+    assert "vector_type: index 'float16', configured 'int8'; pool_factor: index 2" in check.detail
+    (folder / "model.safetensors").unlink()
+    checkpoint(tmp_path / "new", b"5678").joinpath("model.safetensors").rename(folder / "model.safetensors")
+    (check,) = check_vectors(settings(options(encoder=named, pool_factor=2)), index)
+    assert check.state == "problem"
+    assert f"encoder revision: index '{found.revision}'" in check.detail
+
+
+def test_the_doctor_counts_pages_without_vectors(indexed: Path):
+    add(indexed, ColourEmbedder(fails_on=(0, 0, 255)), options())
+    server = settings(options(encoder={"kind": "vllm", "base_url": "http://127.0.0.1:9"}))
+    (check,) = check_vectors(server, indexed / ".docrag")
+    assert (check.state, check.detail) == (
+        "note",
+        "4 of 5 pages, float16, by colours; 1 page or region could not be encoded",
+    )
+    assert "--retry-failed" in check.mend
+
+
+def test_the_doctor_examines_a_checkpoint(tmp_path: Path):
+    folder = checkpoint(tmp_path / "colpali")
+    chosen = settings(options(encoder={"kind": "local", "model": str(folder)}))
+    (check,) = check_page_encoder(chosen)
+    assert check.state == "ok"
+    assert check.detail.startswith("colpali, revision ")
+    assert check.detail.endswith(", as ColPaliForRetrieval of transformers")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    (check,) = check_page_encoder(chosen)
+    assert check.state == "problem"
+    assert "pickled (pytorch_model.bin)" in check.detail
 
 
 def test_a_screen_is_taken_for_any_number_of_pages_and_certifies_what_is_asked_for(indexed: Path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from docrag.embed.options import OpenAiEmbeddingsOptions
-from docrag.embed.visual.options import VllmVisualOptions
-from docrag.errors import DocragError
+from docrag.embed.visual.options import LocalVisualOptions, VllmVisualOptions
+from docrag.errors import ConfigError, DocragError, MissingExtra
 from docrag.http.secrets import has_key
 from docrag.pipeline.check import Check
 from docrag.pipeline.settings import Settings
@@ -43,14 +44,38 @@ def check_text_encoder(settings: Settings) -> Check:
 
 
 def check_page_encoder(settings: Settings) -> Iterator[Check]:
-    """Ask a server to embed a word; for others say what is configured, since loading may take minutes."""
+    """Ask a server to embed a word; examine a checkpoint without loading it, which may take minutes."""
     if settings.visual is None:
         return
     encoder = settings.visual.encoder
     if isinstance(encoder, VllmVisualOptions):
         yield _ask("page encoder", "visual.encoder", encoder, _embed_question)
     else:
-        yield Check("page encoder", "ok", f"{encoder.kind}: {encoder.model}")
+        yield from _examine(encoder)
+
+
+def _examine(encoder: LocalVisualOptions) -> Iterator[Check]:
+    from docrag.embed.visual.checkpoint import find_checkpoint
+
+    try:
+        found = find_checkpoint(
+            encoder.model,
+            revision=encoder.revision,
+            download=False,
+            last_token=encoder.pooling == "last-token",
+        )
+    except (MissingExtra, ConfigError):  # said among the needs
+        return
+    except DocragError as error:
+        if encoder.download and not Path(encoder.model).is_dir():
+            detail = f"{encoder.model} is not on this machine; docrag index fetches it"
+            yield Check("page encoder", "note", detail)
+        else:
+            yield Check("page encoder", "problem", str(error), "name a page encoder in visual.encoder.model")
+        return
+    family = found.family
+    loader = f"{family.model_class} of {family.library}" if family.model_class else family.library
+    yield Check("page encoder", "ok", f"{found.name}, revision {found.revision}, as {loader}")
 
 
 def check_rerankers(settings: Settings) -> Iterator[Check]:

@@ -33,6 +33,7 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
     from docrag.pipeline.candidate_health import check_candidates
     from docrag.pipeline.encoder_health import check_page_encoder, check_rerankers, check_text_encoder
     from docrag.pipeline.model_health import check_models
+    from docrag.pipeline.vector_health import check_vectors
 
     missing = list(unmet(settings, environ=os.environ))
     return [
@@ -50,6 +51,7 @@ def check_all(settings: Settings, index: Path) -> list[Check]:
         *check_models(settings),
         _disk(index),
         *_index(settings, index),
+        *check_vectors(settings, index),
         *check_candidates(settings, index),
     ]
 
@@ -127,7 +129,7 @@ def _index(settings: Settings, index: Path) -> Iterator[Check]:
         yield Check("index", "problem", str(error), "see the message")
         return
     n_pages = sum(document.n_pages_indexed for document in documents)
-    encoder = held.name if held else "no vectors"
+    encoder = held.name if held else "no text vectors"
     detail = f"{index}: {len(documents)} documents, {n_pages} pages, {encoder}, format {created.format}"
     yield Check("index", "ok", f"{detail}, made {created.created_at} by docrag {created.docrag}")
     for document in documents:

@@ -26,10 +26,15 @@ def space_of(options: VisualOptions, embedder: PageEmbedder) -> VectorSpace:
     return VectorSpace(
         encoder=embedder.identity,
         processor=embedder.processor,
-        image=f"longest side {options.longest_px} px",
+        image=image_of(options),
         vector_type=options.vectors,
         pool_factor=options.pool_factor,
     )
+
+
+def image_of(options: VisualOptions) -> str:
+    """How pages are rendered, as the space of their vectors says it."""
+    return f"longest side {options.longest_px} px"
 
 
 def build_kernel(options: VisualOptions) -> MaxSim:
