@@ -16,7 +16,7 @@ from tests.pdfs import encrypted_pdf, text_pdf
 
 from docrag import Answer, DocRAG, Hit
 from docrag.report.shapes import answer_values, search_values
-from docrag.types import Usage
+from docrag.types import Sentence, Usage
 
 QUESTION = "Who is the chief executive?"
 
@@ -40,6 +40,18 @@ def test_an_answer_is_still_an_answer(answer):
     assert isinstance(answer, Answer)
     assert answer == pickle.loads(pickle.dumps(answer))
     assert "Lindqvist" in answer.text
+
+
+def test_sentences_carry_the_numbers_of_their_citations_and_a_bare_citation_no_quote(answer):
+    bare = dataclasses.replace(answer.citations[0], quote="", support="none")
+    sentences = (Sentence("It is she.", (1,)), Sentence("So they say.", ()))
+    changed = dataclasses.replace(
+        answer, text="It is she. So they say.", sentences=sentences, citations=(bare,)
+    )
+    assert str(changed).splitlines() == ["It is she. [1] So they say.", "[1] report.pdf, page 2"]
+    html = changed._repr_html_()
+    assert "It is she. [1] So they say." in html
+    assert "no quote given" in html
 
 
 def test_an_answer_shows_the_cited_place_with_its_boxes(answer):

@@ -18,6 +18,7 @@ from docrag.types import (
     Citation,
     Evidence,
     Hit,
+    Sentence,
     SourceScore,
     Trace,
     UnitRef,
@@ -75,6 +76,29 @@ def test_a_doubtful_quote_is_marked(capsys):
     doubtful = replace(answer().citations[0], support="none")
     print_answer(Output(), answer(citations=(doubtful,)))
     assert "(quote not found on the page)" in capsys.readouterr().out
+
+
+def test_a_citation_without_a_quote_is_not_said_to_have_a_wrong_one(capsys):
+    bare = replace(answer().citations[0], quote="", support="none")
+    print_answer(Output(), answer(citations=(bare,)))
+    assert "[1] a.pdf, page 3 (label iv)  (no quote given)" in capsys.readouterr().out
+
+
+def test_sentences_say_which_citations_support_them(capsys):
+    second = replace(answer().citations[0], n=2, page_no=4)
+    sentences = (
+        Sentence("It has 42.", (1, 2)),
+        Sentence("So it seems.", ()),
+        Sentence("- 40 here", (2,)),
+    )
+    text = "It has 42. So it seems.\n- 40 here"
+    print_answer(Output(), answer(text=text, citations=(*answer().citations, second), sentences=sentences))
+    assert capsys.readouterr().out.splitlines()[:2] == ["It has 42. [1][2] So it seems.", "- 40 here [2]"]
+
+
+def test_sentences_that_are_not_the_text_leave_it_as_it_is(capsys):
+    print_answer(Output(), answer(text="42 in all", sentences=(Sentence("It has 42.", (1,)),)))
+    assert capsys.readouterr().out.splitlines()[0] == "42 in all"
 
 
 def test_text_of_documents_cannot_command_the_terminal(capsys):
@@ -224,6 +248,13 @@ def test_ask_without_anything_to_go_by_abstains_and_exits_with_0(docrag, reports
     assert (values["answer"], values["reason"]) == ("Not answerable", "not_in_documents")
     assert values["trace"]
     assert docrag(*command).out.startswith("Not answerable\n")
+
+
+def test_quiet_ask_still_names_the_files_that_were_refused(docrag, reports):
+    (reports / "empty.pdf").touch()
+    result = docrag("ask", "Who is the chief executive?", reports, "--quiet", *FAST)
+    assert result.code == 2
+    assert result.err == "empty.pdf: refused, empty_file (the file has 0 bytes)\n"
 
 
 def test_ask_goes_on_while_another_process_indexes(docrag, reports):

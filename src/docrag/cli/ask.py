@@ -110,6 +110,7 @@ def try_to_keep_trace(
 
 def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:
     """Index what changed and return the exit code; when another process writes, leave that to it."""
+    from docrag.cli.progress import refusal_line
     from docrag.errors import IndexLocked
 
     try:
@@ -119,6 +120,10 @@ def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password
         output.warn(f"{error}; asking what is indexed so far")
         return 0
     output.note(f"{rag.index_dir}: {summary(report)}")
+    if output.quiet:  # else they were named as they happened
+        for file in report.files:
+            if file.status == "refused":
+                output.warn(refusal_line(file))
     return exit_code(report)
 
 
@@ -126,9 +131,10 @@ def print_answer(output: Output, answer: Answer) -> None:
     """Print the answer, its numbered citations with quotes, and what was looked at."""
     from rich.text import Text
 
+    from docrag.report.explain import text_with_marks
     from docrag.report.printable import printable
 
-    output.print(Text(printable(answer.text), style="bold"))
+    output.print(Text(printable(text_with_marks(answer)), style="bold"))
     print_places(output, answer)
 
 
@@ -136,15 +142,15 @@ def print_places(output: Output, answer: Answer) -> None:
     """Print what stands behind an answer: citations with quotes, why it abstains, what was looked at."""
     from rich.text import Text
 
-    from docrag.report.explain import abstention_text
+    from docrag.report.explain import abstention_text, support_text
     from docrag.report.printable import one_line, printable
 
     if answer.abstained:
         output.print(Text(abstention_text(answer)))
     for citation in answer.citations:
         where = place(citation.doc, citation.page_no, citation.page_label)
-        doubt = {"full": "", "partial": "  (in part)", "none": "  (quote not found on the page)"}
-        output.print(Text(f"\n[{citation.n}] {printable(where)}{doubt[citation.support]}", style="cyan"))
+        doubt = f"  ({support})" if (support := support_text(citation)) else ""
+        output.print(Text(f"\n[{citation.n}] {printable(where)}{doubt}", style="cyan"))
         if quote := one_line(citation.quote, limit=QUOTE_CHARS):
             output.print(Text(f"    “{quote}”"))
     if answer.evidence:

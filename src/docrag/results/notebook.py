@@ -8,7 +8,7 @@ from html import escape
 from docrag.errors import IngestError
 from docrag.geometry import Box
 from docrag.report.crops import Crop
-from docrag.report.explain import abstention_text
+from docrag.report.explain import abstention_text, support_text, text_with_marks
 from docrag.report.printable import printable
 from docrag.results.files import PageFiles
 from docrag.types import Answer, Citation, Hit
@@ -19,12 +19,12 @@ MAX_PICTURES = 4
 _MARK_MARGIN_PT = 1.5
 _MAX_SNIPPET_CHARS = 400
 _BORDER = "border:1px solid rgba(128,128,128,.35);border-radius:6px"
-_SUPPORT = {"full": "", "partial": ", in part", "none": ", quote not found on the page"}
 
 
 def answer_fragment(answer: Answer, files: PageFiles | None) -> str:
     """Return the answer, or why there is none, then every citation with its place on the page."""
-    parts = [f'<p style="font-size:1.15em;font-weight:600;margin:.2em 0">{_text(answer.text)}</p>']
+    text = _text(text_with_marks(answer))
+    parts = [f'<p style="font-size:1.15em;font-weight:600;margin:.2em 0">{text}</p>']
     if answer.abstained:
         parts.append(f"<p>{_text(abstention_text(answer))}</p>")
     parts += [f"<p>⚠ {_text(warning)}</p>" for warning in answer.warnings]
@@ -36,7 +36,8 @@ def answer_fragment(answer: Answer, files: PageFiles | None) -> str:
 def citation_html(citation: Citation, files: PageFiles | None) -> str:
     """Return a citation: where, the quote, and the page around it with its boxes; in words without files."""
     where = _where(citation.doc, citation.page_no, citation.page_label)
-    parts = [f"<p><b>[{citation.n}]</b> {where}{_SUPPORT[citation.support]}</p>"]
+    doubt = f", {support}" if (support := support_text(citation)) else ""
+    parts = [f"<p><b>[{citation.n}]</b> {where}{doubt}</p>"]
     if citation.quote:
         parts.append(f"<blockquote>{_text(citation.quote)}</blockquote>")
     if files is not None:

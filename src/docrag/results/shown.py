@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from docrag.answer.spent import spent
 from docrag.protocols import Corpus
-from docrag.report.explain import abstention_text
+from docrag.report.explain import abstention_text, text_with_marks
 from docrag.report.shapes import answer_values, citation_values, hit_values, search_values
 from docrag.results.files import PageFiles
 from docrag.retrieve.stage import SearchResult
@@ -101,8 +101,9 @@ class ShownAnswer(Answer):
         return [citation_document(citation, self.files) for citation in self.citations]
 
     def __str__(self) -> str:
-        lines = [self.text, *([abstention_text(self)] if self.abstained else [])]
-        lines += [f"[{c.n}] {c.doc}, page {c.page_no}: “{c.quote}”" for c in self.citations]
+        lines = [text_with_marks(self), *([abstention_text(self)] if self.abstained else [])]
+        for c in self.citations:
+            lines.append(f"[{c.n}] {c.doc}, page {c.page_no}" + (f": “{c.quote}”" if c.quote else ""))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
