@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from docrag.embed.visual.options import LocalVisualOptions, VisualEncoderOptions, VllmVisualOptions
+from docrag.optional import require
 from docrag.protocols import PageEmbedder
 
 
@@ -28,6 +29,8 @@ def build_page_embedder(options: VisualEncoderOptions) -> PageEmbedder:
 def _local(options: LocalVisualOptions) -> PageEmbedder:
     from docrag.embed.visual.checkpoint import find_checkpoint
 
+    for module in ("torch", "transformers"):  # before a checkpoint is looked for that could not be used
+        require(module, extra="visual", purpose=f"the page encoder {options.model}")
     checkpoint = find_checkpoint(
         options.model,
         revision=options.revision,
