@@ -1,5 +1,7 @@
 """Progress tells pages, rate, remaining time and failures, as lines where there is no terminal."""
 
+import os
+
 import pytest
 
 from docrag.cli.output import Output
@@ -92,6 +94,15 @@ def test_quiet_says_nothing(capsys):
         tell(PlanMade(1, 1, 10))
         tell(REFUSED)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("set_before", "after"), [(None, "1"), ("0", "0")])
+def test_libraries_draw_no_bars_where_there_is_no_terminal_unless_told_to(monkeypatch, set_before, after):
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", set_before or "")
+    if set_before is None:
+        monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS")
+    Output(quiet=True)
+    assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == after
 
 
 def test_file_names_cannot_command_the_terminal(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -26,6 +27,9 @@ class Output:
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        if quiet or not sys.stderr.isatty():
+            # Of the libraries that load and fetch checkpoints, which draw theirs on stderr.
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     @cached_property
     def stdout(self) -> Console:
