@@ -568,6 +568,9 @@ def test_the_doctor_says_what_the_candidate_stage_lacks(indexed: Path, tmp_path:
     (check,) = check_candidates(settings(options(candidates=TokensOptions())), index)
     assert (check.state, check.detail) == ("note", "tokens: 1 of 1 segments lack what it looks at")
     assert "docrag index FOLDER" in check.mend
+    (check,) = check_candidates(settings(options(candidates=FdeOptions())), index)
+    assert check.state == "note"
+    assert check.detail.endswith("seed42: 1 of 1 segments lack what it looks at")
     (segment,) = [path for path in (index / "segments").iterdir() if path.is_dir()]
     (segment / "codes.npy").write_bytes(b"")
     (check,) = check_candidates(settings(chosen), index)

@@ -51,15 +51,16 @@ def _check(options: VisualOptions, index: Path, *, depth: int) -> Check:
             return Check("candidates", "note", "no page of the index has visual vectors", mend)
         kernel = build_kernel(options)
         try:
-            stage = build_candidates(
+            built = build_candidates(
                 corpus.path,
                 options.candidates,
                 kernel,
                 dim=vectors.space.encoder.dim,
                 stored_pool_factor=vectors.space.pool_factor,
                 vector_type=vectors.space.vector_type,
-            ).stage
-            lacking = [part.name for part, _ in pages if not set(stage.column_names) <= set(part.columns)]
+            )
+            stage = built.stage
+            lacking = [part.name for part, _ in pages if not built.is_prepared_for(part)]
             if lacking:
                 detail = f"{stage.name}: {len(lacking)} of {len(pages)} segments lack what it looks at"
                 return Check("candidates", "note", detail, f"{mend}; no page is encoded again")

@@ -14,6 +14,7 @@ from docrag.late_interaction.fde import Fde
 from docrag.late_interaction.maxsim import MaxSim
 from docrag.late_interaction.multivectors import MultiVectors, VectorType
 from docrag.late_interaction.pooling import pool_hierarchically
+from docrag.late_interaction.view import VectorPart
 from docrag.pipeline.visual_options import (
     AutoOptions,
     CandidateOptions,
@@ -60,6 +61,12 @@ class CandidateStage:
     def columns(self, segment: Segment) -> dict[str, NDArray[Any]]:
         """What the stage keeps beside the vectors of a segment."""
         return self.stage.columns(segment.vectors)
+
+    def is_prepared_for(self, part: VectorPart) -> bool:
+        """Whether what the stage looks at is there for a segment; without it a search takes longer."""
+        if self.side is not None and part.name not in self.side.table.parts():
+            return False
+        return set(self.stage.column_names) <= set(part.columns)
 
     def prepare(self, writer: VectorWriter) -> None:
         """Bring what the stage keeps up to date with the segments; the writer's lock is held."""
