@@ -68,7 +68,8 @@ class DocRAG:
         """Open the index of a folder or of some files, or the index folder itself.
 
         `index` names the index folder; its default is ``.docrag`` inside the folder (the current one when no
-        path is given). Nothing is read or made yet. Raises `docrag.errors.UsageError` for a missing path.
+        path is given). `settings` come from `docrag.load_settings`. Nothing is read or made yet. Raises
+        `docrag.errors.UsageError` for a missing path.
         """
         asked = [Path(path) for path in paths]
         default = location.index_of(asked)
