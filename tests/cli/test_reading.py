@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from PIL import Image
 from tests.cli.cli_support import FAST
@@ -15,6 +16,14 @@ def test_ls_lists_documents(docrag, reports):
     assert rows[1][:2] == ["report.pdf", "3"]
     assert rows[2][:2] == ["sub/notes.pdf", "1"]
     assert "2 documents, 4 pages" in result.err
+
+
+def test_ls_says_that_files_are_copies_of_a_listed_one(docrag, reports):
+    shutil.copy(reports / "report.pdf", reports / "sub" / "copy.pdf")
+    docrag("index", reports, *FAST)
+    result = docrag("ls", "--index", reports / ".docrag", *FAST)
+    assert "copy.pdf" not in result.out
+    assert result.err == "2 documents, 4 pages; 1 more file is a copy of one of these, named by --json\n"
 
 
 def test_ls_as_json_accounts_for_every_page(docrag, reports):

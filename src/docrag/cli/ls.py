@@ -46,4 +46,9 @@ def ls(
         )
     output.print(table)
     n_pages = sum(document.n_pages_indexed for document in documents)
-    output.note(f"{counted(len(documents), 'document')}, {counted(n_pages, 'page')}")
+    n_copies = sum(len(document.aliases) for document in documents)
+    copies = ("file is a copy" if n_copies == 1 else "files are copies") + " of one of these, named by --json"
+    output.note(
+        f"{counted(len(documents), 'document')}, {counted(n_pages, 'page')}"
+        + (f"; {n_copies} more {copies}" if n_copies else "")
+    )
