@@ -16,6 +16,7 @@ Examples
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from docrag.pipeline import DocRAG, Settings
     from docrag.pipeline.conversation import Conversation
     from docrag.types import Answer, Citation, Document, Hit, Query, Scope
+
+# onnxruntime's wheels keep a device id and queue events for their maker from the import on, unless this is
+# set by then; worker processes inherit it. What the user has set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Answer",
