@@ -111,6 +111,20 @@ def test_a_missing_path_is_named(tmp_path):
         DocRAG.open(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("settings", "got", "example"),
+    [
+        ("fast", "got 'fast'", "docrag.load_settings('fast')"),
+        ({"ingest": {"ocr": "never"}}, "got dict", "docrag.load_settings(NAME)"),
+    ],
+)
+def test_settings_that_are_none_say_how_to_get_some(folder, settings, got, example):
+    with pytest.raises(UsageError, match="settings: expected docrag") as caught:
+        DocRAG.open(folder, settings=settings)
+    assert got in str(caught.value)
+    assert example in str(caught.value)
+
+
 def test_an_index_inside_its_folder_moves_with_it_and_one_outside_does_not(tmp_path):
     inside, outside = tmp_path / "a" / "idx", tmp_path / "idx"
     inside.mkdir(parents=True)

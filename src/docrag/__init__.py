@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from docrag.pipeline.conversation import Conversation
     from docrag.types import Answer, Citation, Document, Hit, Query, Scope
 
+    __version__: str
+
 # onnxruntime's wheels keep a device id and queue events for their maker from the import on, unless this is
 # set by then; worker processes inherit it. What the user has set stays.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -62,6 +64,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Import public names when they are first used: ``import docrag`` itself stays fast."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("docrag")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -70,4 +76,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import docrag
+from docrag.cli import main
 
 TOUR = Path(__file__).parents[2] / "eval" / "notebook_tour.py"
 TEN_LINES = """\
@@ -45,6 +46,13 @@ def run(folder: Path, *arguments: str) -> str:
 
 def test_the_docstring_names_every_public_name():
     assert set(re.findall(r"`(\w+)`", docrag.__doc__)) == set(docrag.__all__)
+
+
+def test_the_version_is_that_of_the_installed_package(capsys):
+    assert main.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"docrag {docrag.__version__}\n"
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", docrag.__version__)
+    assert "__version__" in dir(docrag)
 
 
 def test_ten_lines_from_a_folder_to_an_answer(folder):

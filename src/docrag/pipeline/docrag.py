@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from docrag.chat.events import SILENCE, Event, Listener
-from docrag.errors import Cancelled, ConfigError, DocragError
+from docrag.errors import Cancelled, ConfigError, DocragError, UsageError
 from docrag.http.calling_off import called_off_by
 from docrag.pipeline import location
 from docrag.pipeline.background import events_of, events_of_async, in_thread, result_of
@@ -41,6 +41,16 @@ def _ignore(_told: object) -> None:
     """Tell nobody."""
 
 
+def _checked(settings: object) -> Settings:
+    if isinstance(settings, Settings):
+        return settings
+    is_name = isinstance(settings, str | os.PathLike)
+    raise UsageError(
+        f"settings: expected docrag.Settings, got {repr(settings) if is_name else type(settings).__name__}; "
+        f"docrag.load_settings({repr(settings) if is_name else 'NAME'}) reads those of a preset or YAML file"
+    )
+
+
 class DocRAG:
     """Question answering over one index; `DocRAG.open` makes one.
 
@@ -58,7 +68,7 @@ class DocRAG:
 
     def __init__(self, index_dir: Path, paths: Sequence[Path] = (), settings: Settings | None = None) -> None:
         self.index_dir = index_dir
-        self.settings = settings if settings is not None else Settings()
+        self.settings = _checked(settings) if settings is not None else Settings()
         self._paths = tuple(paths)
         self._writing = threading.Lock()
         self._parts = Parts(index_dir, self.settings)
@@ -69,7 +79,7 @@ class DocRAG:
 
         `index` names the index folder; its default is ``.docrag`` inside the folder (the current one when no
         path is given). `settings` come from `docrag.load_settings`. Nothing is read or made yet. Raises
-        `docrag.errors.UsageError` for a missing path.
+        `docrag.errors.UsageError` for a missing path, and for settings that are something else.
         """
         asked = [Path(path) for path in paths]
         default = location.index_of(asked)
