@@ -61,6 +61,10 @@ class StorageError(DocragError):
     """The disk is full or refused a read or write; the last committed state is intact."""
 
 
+class StorageRefused(StorageError):
+    """The system does not let this process read or write the index: permissions, a read-only file system."""
+
+
 class ModelError(DocragError):
     """A model or its endpoint failed, or answered with something that cannot be used."""
 

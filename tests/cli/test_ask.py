@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
 import pytest
 from tests.cli.cli_support import FAST, write_reports
+from tests.pdfs import text_pdf
 
-from docrag.cli.ask import looked_at, print_answer
+from docrag import DocRAG
+from docrag.cli.ask import bring_up_to_date, looked_at, print_answer
 from docrag.cli.output import Output
+from docrag.errors import StorageRefused
 from docrag.store.lock import WriterLock
 from docrag.types import (
     NOT_ANSWERABLE,
@@ -266,6 +270,50 @@ def test_ask_goes_on_while_another_process_indexes(docrag, reports):
         lock.release()
     assert result.code == 0
     assert "asking what is indexed so far" in result.err
+    assert "Looked at report.pdf" in result.out
+
+
+class ReadOnly(DocRAG):
+    """An index of a user who may not write to it; root may write anywhere, so chmod alone shows nothing."""
+
+    def index(self, *_paths, **_options):
+        raise StorageRefused("opening the index for writing failed: Permission denied")
+
+
+def test_an_index_that_cannot_be_written_to_is_asked_when_nothing_changed(reports, capsys):
+    with ReadOnly.open(reports) as rag:
+        assert bring_up_to_date(rag, [reports], Output(), password=None) == 0
+    assert "cannot be written to; nothing has changed since" in capsys.readouterr().err
+
+
+def test_what_an_index_that_cannot_be_written_to_lacks_is_named(reports, capsys):
+    (reports / "sub" / "notes.pdf").unlink()
+    text_pdf(reports / "new.pdf", pages=[["New"]])
+    text_pdf(reports / "report.pdf", pages=[["Changed"]])
+    with ReadOnly.open(reports) as rag:
+        assert bring_up_to_date(rag, [reports], Output(quiet=True), password=None) == 0
+    err = capsys.readouterr().err
+    assert "not taken in: new.pdf, report.pdf, sub/notes.pdf; asking what was indexed before" in err
+
+
+def test_a_folder_that_cannot_be_written_to_and_has_no_index_is_an_error(tmp_path):
+    folder = write_reports(tmp_path / "reports")
+    with ReadOnly.open(folder) as rag, pytest.raises(StorageRefused, match="Permission denied"):
+        bring_up_to_date(rag, [folder], Output(), password=None)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything can be written to")
+def test_a_folder_without_permission_to_write_is_asked_as_it_is(docrag, reports):
+    places = [reports / ".docrag", *(reports / ".docrag").rglob("*")]
+    for place in places:
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    try:
+        result = docrag("ask", "Who is the chief executive?", reports, *FAST)
+    finally:
+        for place in places:
+            place.chmod(0o755 if place.is_dir() else 0o644)
+    assert result.code == 0
+    assert "cannot be written to; nothing has changed since it was made" in result.err
     assert "Looked at report.pdf" in result.out
 
 

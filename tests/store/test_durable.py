@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docrag.errors import StorageError
+from docrag.errors import StorageError, StorageRefused
 from docrag.store.durable import FolderSync, storage_errors, write_atomically
 
 
@@ -60,20 +60,21 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "advice"),
+    ("said", "advice", "is_refused"),
     [
-        ("No space left on device (os error 28), /x/y.rs:12:3", "free some disk space"),
-        ("Disk quota exceeded", "free some disk space"),
-        ("Permission denied (os error 13)", "make the folder writable"),
-        ("Read-only file system", "make the folder writable"),
-        ("Input/output error", "check the disk"),
+        ("No space left on device (os error 28), /x/y.rs:12:3", "free some disk space", False),
+        ("Disk quota exceeded", "free some disk space", False),
+        ("Permission denied (os error 13)", "make the folder writable", True),
+        ("Read-only file system", "make the folder writable", True),
+        ("Input/output error", "check the disk", False),
     ],
 )
-def test_a_failure_says_what_to_do(tmp_path: Path, said: str, advice: str) -> None:
+def test_a_failure_says_what_to_do(tmp_path: Path, said: str, advice: str, is_refused: bool) -> None:
     with (
         pytest.raises(StorageError, match=rf"commit failed.*intact; {advice}, then run the same") as caught,
         storage_errors(tmp_path, "commit"),
     ):
         raise RuntimeError(f"{said}\nstack of another language")
+    assert isinstance(caught.value, StorageRefused) == is_refused
     assert ".rs:" not in str(caught.value)
     assert "another language" not in str(caught.value)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from docrag.types import Answer, Scope
 
 QUOTE_CHARS = 400
+MAX_NAMED = 5
 
 
 def ask(
@@ -109,15 +110,33 @@ def try_to_keep_trace(
 
 
 def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password: str | None) -> int:
-    """Index what changed and return the exit code; when another process writes, leave that to it."""
+    """Index what changed and return the exit code; when another process writes, leave that to it.
+
+    An index that this process may not write to is asked as it is, with a word on what it lacks.
+    """
     from docrag.cli.progress import refusal_line
-    from docrag.errors import IndexLocked
+    from docrag.errors import IndexLocked, IndexMissing, StorageRefused
+    from docrag.pipeline.indexing import not_taken_in
 
     try:
         report = run_index(rag, paths, output, password=password)
         run_visual_pass(rag, output, password=password)
     except IndexLocked as error:
         output.warn(f"{error}; asking what is indexed so far")
+        return 0
+    except StorageRefused as error:
+        try:
+            missed = not_taken_in(rag.index_dir, paths, rag.documents())
+        except IndexMissing:
+            raise error from None  # there is nothing to ask yet
+        if missed:
+            names = ", ".join(missed[:MAX_NAMED]) + (", …" if len(missed) > MAX_NAMED else "")
+            output.warn(
+                f"{rag.index_dir}: cannot be written to, so what is new, changed or gone is not taken in: "
+                f"{names}; asking what was indexed before"
+            )
+        else:
+            output.note(f"{rag.index_dir}: cannot be written to; nothing has changed since it was made")
         return 0
     output.note(f"{rag.index_dir}: {summary(report)}")
     if output.quiet:  # else they were named as they happened

@@ -10,12 +10,14 @@ from docrag.errors import DocragError, UsageError
 from docrag.ingest.events import Event
 from docrag.ingest.folder import scan
 from docrag.ingest.options import IngestOptions
+from docrag.ingest.plan import make_plan
 from docrag.ingest.report import IndexReport
 from docrag.ingest.run import index_paths
 from docrag.pipeline import location
 from docrag.protocols import TextEmbedder
 from docrag.store import manifest
 from docrag.store.writer import IndexWriter
+from docrag.types import Document
 
 
 def what_to_read(
@@ -51,6 +53,13 @@ def what_to_read(
         names = ", ".join(map(str, paths))
         raise DocragError(f"{names}: no PDF found; name a folder that holds some, or PDF files")
     return paths, folder
+
+
+def not_taken_in(index_dir: Path, paths: Sequence[Path], documents: Sequence[Document]) -> list[str]:
+    """Names of what below `paths` is new, changed or gone beside the `documents` of the index, sorted."""
+    asked, folder = what_to_read(index_dir, paths, opened=paths)
+    plan = make_plan(scan(asked, root=folder), documents)
+    return sorted({*(a.file.doc for a in plan.additions), *(d.doc for d in plan.removals)})
 
 
 def read_into(

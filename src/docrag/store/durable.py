@@ -10,7 +10,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
-from docrag.errors import StorageError
+from docrag.errors import StorageError, StorageRefused
 
 _LAST_BYTES = {".lance": b"LANC", ".manifest": b"LANC", ".arrow": b"ARROW1"}
 """How the files of a Lance table end."""
@@ -135,14 +135,15 @@ def _fsync(path: Path | str) -> None:
 
 @contextlib.contextmanager
 def storage_errors(index: Path, step: str) -> Generator[None]:
-    """Turn what the file system or LanceDB raises during `step` into `StorageError`.
+    """Turn what the file system or LanceDB raises during `step` into `StorageError` or `StorageRefused`.
 
     LanceDB reports I/O failures as OSError or RuntimeError with the cause in the text.
     """
     try:
         yield
     except (OSError, RuntimeError) as error:
-        raise StorageError(
+        kind = StorageRefused if _is_refused(str(error)) else StorageError
+        raise kind(
             f"index {index}: {step} failed: {first_line(error)}. "
             f"What was committed before is intact; {_next_step(str(error))}, then run the same command again"
         ) from error
@@ -160,10 +161,14 @@ def first_line(error: BaseException) -> str:
     return _RUST_PLACE.sub("", line)[:400]
 
 
-def _next_step(message: str) -> str:
+def _is_refused(message: str) -> bool:
     lowered = message.lower()
+    return "permission denied" in lowered or "read-only" in lowered
+
+
+def _next_step(message: str) -> str:
     if is_disk_full(message):
         return "free some disk space"
-    if "permission denied" in lowered or "read-only" in lowered:
+    if _is_refused(message):
         return "make the folder writable"
     return "check the disk"
