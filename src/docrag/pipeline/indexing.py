@@ -56,10 +56,13 @@ def what_to_read(
 
 
 def not_taken_in(index_dir: Path, paths: Sequence[Path], documents: Sequence[Document]) -> list[str]:
-    """Names of what below `paths` is new, changed or gone beside the `documents` of the index, sorted."""
+    """Names of what below `paths` is new, changed, renamed or gone beside the `documents` of the index."""
     asked, folder = what_to_read(index_dir, paths, opened=paths)
     plan = make_plan(scan(asked, root=folder), documents)
-    return sorted({*(a.file.doc for a in plan.additions), *(d.doc for d in plan.removals)})
+    names = {*(a.file.doc for a in plan.additions), *(d.doc for d in plan.removals)}
+    for keep in plan.kept:
+        names |= {keep.name, *keep.aliases} ^ {keep.document.doc, *keep.document.aliases}
+    return sorted(names)
 
 
 def read_into(
