@@ -59,6 +59,28 @@ def test_a_file_that_is_there_twice_is_right_by_either_name(docrag, dataset, tmp
     assert groups["all"]["metrics"][metric]["value"] == 1
 
 
+def test_a_limit_is_a_trial_that_can_be_continued(docrag, dataset, tmp_path):
+    command = [
+        "eval",
+        dataset,
+        "--task",
+        "retrieval",
+        "--out",
+        "run.jsonl",
+        "--index",
+        "idx",
+        "--json",
+        *FAST,
+    ]
+    trial = docrag(*command, "--limit", "1")
+    assert (trial.code, trial.json["n_questions"]) == (0, 1)
+    assert "the first 1 of 2 questions" in trial.err
+    everything = docrag(*command)
+    assert (everything.code, everything.json["n_questions"]) == (0, 2)
+    ids = [json.loads(line)["id"] for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert ids == ["q1", "q2"]
+
+
 def test_a_folder_that_is_no_data_set_is_refused(docrag, tmp_path):
     result = docrag("eval", tmp_path, "--task", "answers", "--out", "x.jsonl")
     assert result.code == 1

@@ -75,6 +75,7 @@ def test_without_a_file_the_settings_are_printed_and_a_cut_off_is_fitted_when_as
         (["--out", "x.jsonl"], "--tune writes no result lines"),
         (["--fresh"], "--tune writes no result lines"),
         (["--metric", "accuracy"], '--metric "accuracy" is not known; expected one of: R@1'),
+        (["--limit", "5"], "--tune fits to all questions"),
         (["--folds", "3"], "3 folds for 2 documents"),
         (["--folds", "1"], "1 folds: expected 2 or more"),
         (["--out-config", "missing/x.yaml"], "there is no folder missing"),

@@ -152,6 +152,22 @@ def test_a_rerun_does_only_what_is_missing_torn_or_failed(dataset: Dataset, tmp_
     assert not idle.queries
 
 
+def test_a_limit_asks_the_first_questions_and_a_higher_one_adds_to_the_run(dataset: Dataset, tmp_path: Path):
+    out, first, more, fewer = tmp_path / "run.jsonl", Recorder(), Recorder(), Recorder()
+    assert run(dataset, out, first, limit=1).n_questions == 1
+    assert [line["id"] for line in lines_of(out)] == ["q1"]
+    seen: list[Progress] = []
+    report = run(dataset, out, more, limit=2, on_progress=seen.append)
+    assert [query.text for query in more.queries] == ["What about q2?"]
+    assert (report.n_questions, report.n_failed) == (2, 0)
+    assert [(p.n_done, p.n_total, p.n_resumed) for p in seen] == [(2, 2, 1)]
+    # Fewer are reported than were answered, and no answer is lost.
+    assert run(dataset, out, fewer, limit=1).n_questions == 1
+    assert not fewer.queries
+    assert [line["id"] for line in lines_of(out)] == ["q1", "q2"]
+    assert run(dataset, out, Recorder(), limit=99).n_questions == 3
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -54,6 +54,15 @@ def evaluate(
     documents: Annotated[
         Path | None, typer.Option("--documents", metavar="DIR", help="Folder of the PDFs, when elsewhere.")
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help="Ask the first N questions of the file only; a rerun with a higher N adds the next ones.",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over.")] = False,
     tune: Annotated[
         bool,
@@ -95,7 +104,7 @@ def evaluate(
     aim = tuning.metric_named(metric)
     asked: tuple[TaskName, Path] | None = None
     if tune:
-        _check_tuning(task, out, fresh=fresh)
+        _check_tuning(task, out, fresh=fresh, limit=limit)
         if out_config is not None:
             check_writable(out_config)
     else:
@@ -124,12 +133,16 @@ def evaluate(
                 out_config=out_config,
             )
             return
+        n_all = len(dataset.questions)
+        if limit is not None and limit < n_all:
+            output.note(f"the first {limit} of {n_all} questions; without --limit a rerun adds the others")
         result = run.evaluate(
             dataset,
             _task(rag, asked[0]),
             scope=scope.value,
             out=asked[1],
             settings=_identity(rag),
+            limit=limit,
             indexed={name for document in rag.documents() for name in (document.doc, *document.aliases)},
             fresh=fresh,
             on_progress=_progress(output),
@@ -142,13 +155,15 @@ def evaluate(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _check_tuning(task: TaskName | None, out: Path | None, *, fresh: bool) -> None:
+def _check_tuning(task: TaskName | None, out: Path | None, *, fresh: bool, limit: int | None) -> None:
     from docrag.errors import UsageError
 
     if task is TaskName.ANSWERS:
         raise UsageError("--tune fits retrieval; it goes with --task retrieval, or without --task")
     if out is not None or fresh:
         raise UsageError("--tune writes no result lines; leave --out and --fresh, or name --out-config FILE")
+    if limit is not None:
+        raise UsageError("--tune fits to all questions; leave --limit")
 
 
 def _check_run(task: TaskName | None, out: Path | None, *, is_tuned: bool) -> tuple[TaskName, Path]:

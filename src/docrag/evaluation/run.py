@@ -55,6 +55,7 @@ def evaluate(
     out: Path,
     settings: Mapping[str, Any],
     indexed: Collection[str] | None = None,
+    limit: int | None = None,
     fresh: bool = False,
     on_progress: Callable[[Progress], None] = _ignore,
 ) -> Report:
@@ -62,8 +63,9 @@ def evaluate(
 
     `scope` "document" looks into the question's own document, "collection" into all of the data set that is
     among `indexed` (names in the index; None when it holds exactly the data set). `settings` is everything
-    else that decides the lines (configuration, index, versions), as JSON values. A rerun keeps the lines that
-    `out` holds and does what is missing or failed; `fresh` starts over.
+    else that decides the lines (configuration, index, versions), as JSON values. With `limit`, only the first
+    questions in file order are asked and reported. A rerun keeps the lines that `out` holds, those beyond
+    `limit` too, and does what is missing or failed: a higher `limit` adds to a run. `fresh` starts over.
 
     Raises
     ------
@@ -74,9 +76,11 @@ def evaluate(
     lines = {} if fresh else _resume(out, identity, dataset, task)
     _start(out, identity, lines.values())
     collection = collection_of(dataset, indexed)
-    n_resumed, n_failed, start_s = len(lines), 0, time.monotonic()
+    questions = dataset.questions[:limit]
+    n_done = n_resumed = sum(question.question_id in lines for question in questions)
+    n_failed, start_s = 0, time.monotonic()
     with out.open("a", encoding="utf-8") as file:
-        for question in dataset.questions:
+        for question in questions:
             if question.question_id not in lines:
                 docs = (question.doc,) if scope == "document" else collection
                 line = _answer_one(task, question, Query(question.text, "page", Scope(docs=docs)))
@@ -84,9 +88,10 @@ def evaluate(
                 lines[question.question_id] = line
                 file.write(_to_json_line(line))
                 file.flush()
+                n_done += 1
                 elapsed_s = time.monotonic() - start_s
-                on_progress(Progress(len(lines), len(dataset.questions), n_failed, n_resumed, elapsed_s))
-    return make_report(task, scope, dataset.questions, lines)
+                on_progress(Progress(n_done, len(questions), n_failed, n_resumed, elapsed_s))
+    return make_report(task, scope, questions, lines)
 
 
 def collection_of(dataset: Dataset, indexed: Collection[str] | None) -> tuple[str, ...] | None:
