@@ -105,8 +105,9 @@ class ScreenOptions(_Options):
 
     The copy adds half to float16 vectors and a quarter to float32. It is quicker to scan with torch, whose
     int8 products are; with numpy a screen takes about as long as the exact scan. How many units are scored
-    exactly, the vectors decide and not `n_candidates`; up to `exact_below` units all are, none if that is
-    null.
+    exactly, the vectors decide and not `n_candidates`, and `retrieval.depth`, which says how many of the best
+    must be certain: of 6,000 made-up pages a screen for 10 left 18 and took 0.45 of the exact scan's time,
+    one for 200 left 969 and took 0.84. Up to `exact_below` units all are scored, none if that is null.
     """
 
     kind: Literal["screen"] = "screen"
