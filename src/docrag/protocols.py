@@ -69,13 +69,17 @@ class RawPage:
 
 
 class PageSource(Protocol):
-    """An open document. Page numbers are 1-based; errors are `docrag.errors.IngestError` with a reason."""
+    """An open document. Page numbers are 1-based; errors are `docrag.errors.IngestError` with a reason.
+
+    `notes` names what was noticed about the file: "damaged" when the parser had to put it together again.
+    """
 
     parser: str
     n_pages: int
     title: str
     outline: Sequence[OutlineEntry]
     metadata: Mapping[str, str]
+    notes: Sequence[str]
 
     def read(self, page_no: int) -> RawPage:
         """Words, images and drawings of one page."""

@@ -241,7 +241,8 @@ class Document:
     """An indexed file. `doc` is its path relative to the indexed folder, with forward slashes.
 
     `doc_id` is the first 32 hexadecimal digits of the sha256 of its bytes. `aliases` are other names of
-    files with the same bytes. ``n_pages_indexed + len(failures) == n_pages`` always holds.
+    files with the same bytes. ``n_pages_indexed + len(failures) == n_pages`` always holds. `notes` names what
+    was noticed, such as "damaged".
     """
 
     doc: str
@@ -256,6 +257,7 @@ class Document:
     outline: tuple[OutlineEntry, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     aliases: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def test_a_folder_is_indexed_then_kept_in_line(docrag, tmp_path):
     }
     bad, good = first.json["files"][:2]
     assert set(bad) == {
-        "doc", "doc_id", "status", "reason", "pages_declared", "pages_indexed", "pages_failed",
+        "doc", "doc_id", "status", "reason", "pages_declared", "pages_indexed", "pages_failed", "notes",
     }  # fmt: skip
     assert bad["reason"] == "empty_file"
     assert (good["pages_declared"], good["pages_indexed"], good["pages_failed"]) == (3, 3, [])
@@ -66,6 +66,32 @@ def test_a_folder_is_indexed_then_kept_in_line(docrag, tmp_path):
     assert (second.code, second.out) == (0, "1 renamed, 1 removed\n")
     listed = docrag("ls", "--index", folder / ".docrag", "--json").json["documents"]
     assert [document["doc"] for document in listed] == ["renamed.pdf"]
+
+
+def test_a_file_cut_short_is_indexed_and_said_to_be_damaged(docrag, samples, tmp_path):
+    (tmp_path / "set").mkdir()
+    report = (samples / "annual-report-2025.pdf").read_bytes()
+    (tmp_path / "set" / "cut.pdf").write_bytes(report[:5000])
+    (tmp_path / "set" / "same.pdf").write_bytes(report[:5000])
+    write_reports(tmp_path / "set" / "whole")
+    result = docrag("index", "set", "--json", *FAST)
+    notes = {file["doc"]: (file["status"], file["notes"]) for file in result.json["files"]}
+    assert (result.code, notes["cut.pdf"]) == (0, ("indexed", ["damaged"]))
+    assert notes["whole/report.pdf"] == ("indexed", [])
+    assert result.err.count("damaged") == 1  # not once more for the copy
+    assert "cut.pdf: damaged; what was found in it is indexed" in result.err
+
+    again = docrag("index", "set", "--json", *FAST)
+    assert {file["doc"]: file["notes"] for file in again.json["files"]}["cut.pdf"] == ["damaged"]
+    assert "damaged" not in again.err  # said once, when it is read
+    assert "cut.pdf: damaged" in docrag("index", "set", "--quiet", "--force", *FAST).err
+    listed = docrag("ls", "--index", "set/.docrag")
+    assert [line.split()[:4] for line in listed.out.splitlines()[:2]] == [
+        ["document", "pages", "failed", "notes"],
+        ["cut.pdf", "7", "damaged", "pymupdf"],
+    ]
+    values = docrag("ls", "--index", "set/.docrag", "--json").json["documents"]
+    assert {document["doc"]: document["notes"] for document in values}["cut.pdf"] == ["damaged"]
 
 
 def test_an_index_may_lie_elsewhere_and_keeps_to_its_folder(docrag, tmp_path):

@@ -81,6 +81,7 @@ class FaultySource:
     title = "A title"
     outline: Sequence[OutlineEntry] = (OutlineEntry(1, "Start", 1),)
     metadata: Mapping[str, str] = {"author": "nobody"}
+    notes: Sequence[str] = ()
 
     def __init__(self, path: Path, deeds: list[str]) -> None:
         self.path = path

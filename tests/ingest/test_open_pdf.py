@@ -98,6 +98,15 @@ def test_a_cut_file_gives_pages_or_a_reason(tmp_path: Path, tenths: int) -> None
     assert set(outcomes) <= {"page", *Reason}
 
 
+@pytest.mark.parametrize("parser", ["pymupdf", "pdfium"])
+def test_a_file_that_had_to_be_put_together_again_is_noted_as_damaged(tmp_path: Path, parser: Parser) -> None:
+    whole, broken = pdfs.text_pdf(tmp_path / "whole.pdf"), tmp_path / "broken.pdf"
+    broken.write_bytes(whole.read_bytes().replace(b"startxref", b"startnothing"))
+    assert tuple(open_source(whole, parser=parser).notes) == ()
+    source = open_source(broken, parser=parser)
+    assert (source.n_pages, tuple(source.notes)) == (1, ("damaged",))
+
+
 def test_nothing_is_printed_about_a_broken_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     whole = pdfs.text_pdf(tmp_path / "whole.pdf").read_bytes()
     path = tmp_path / "cut.pdf"

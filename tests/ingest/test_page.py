@@ -48,6 +48,7 @@ class FakeSource:
     title = ""
     outline: Sequence[OutlineEntry] = ()
     metadata: Mapping[str, str] = {}
+    notes: Sequence[str] = ()
 
     def __init__(self, page: RawPage) -> None:
         self.page = page

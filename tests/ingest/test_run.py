@@ -90,6 +90,7 @@ def test_the_report_is_json_of_the_agreed_shape(tmp_path: Path) -> None:
             "pages_declared": 2,
             "pages_indexed": 1,
             "pages_failed": [{"page": 2, "reason": "page_unreadable"}],
+            "notes": [],
         }
     ]
     assert report["totals"]["partial"] == report["totals"]["files"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.store.pages import ENCODER, chunk_vectors, make_document, make_page, 
 from docrag.errors import UsageError
 from docrag.store import drafts, tables
 from docrag.store.reader import IndexReader
+from docrag.store.schema import document_of, document_row
 from docrag.store.writer import IndexWriter
 from docrag.types import Document, OutlineEntry, PageFailure, PageRef, Reason, Scope
 
@@ -40,6 +42,7 @@ def test_a_document_reads_back_whole(tmp_path: Path):
         "outline": (OutlineEntry(1, "Cats", 1),),
         "metadata": {"author": "Ann"},
         "aliases": ("copy.pdf",),
+        "notes": ("damaged",),
         "size_bytes": 2**40,
         "mtime_ns": 1_700_000_000_123_456_789,
     }
@@ -58,6 +61,13 @@ def test_a_document_reads_back_whole(tmp_path: Path):
             reader.page(PageRef("aa", 4))
         with pytest.raises(KeyError, match="no document bb"):
             reader.page(PageRef("bb", 1))
+
+
+def test_documents_stored_before_there_were_notes_have_none():
+    (row,) = document_row(make_document("a.pdf", "aa", 1), ingest_id="i", fingerprint="f").to_pylist()
+    details = json.loads(row["details"])
+    del details["notes"]
+    assert document_of({**row, "details": json.dumps(details)}).notes == ()
 
 
 def test_nothing_of_a_draft_is_visible_before_its_commit(tmp_path: Path):

@@ -114,7 +114,7 @@ def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password
 
     An index that this process may not write to is asked as it is, with a word on what it lacks.
     """
-    from docrag.cli.progress import refusal_line
+    from docrag.cli.progress import warning_line
     from docrag.errors import IndexLocked, IndexMissing, StorageRefused
     from docrag.pipeline.indexing import not_taken_in
 
@@ -141,8 +141,8 @@ def bring_up_to_date(rag: DocRAG, paths: list[Path], output: Output, *, password
     output.note(f"{rag.index_dir}: {summary(report)}")
     if output.quiet:  # else they were named as they happened
         for file in report.files:
-            if file.status == "refused":
-                output.warn(refusal_line(file))
+            if line := warning_line(file):
+                output.warn(line)
     return exit_code(report)
 
 

@@ -55,7 +55,7 @@ def index(
     configured, visual vectors are added to whatever of the index lacks them.
     """
     from docrag.cli.passwords import read_password
-    from docrag.cli.progress import refusal_line
+    from docrag.cli.progress import warning_line
     from docrag.config import load_settings
     from docrag.errors import UsageError
     from docrag.pipeline import DocRAG
@@ -82,8 +82,8 @@ def index(
                 output.print(visual_summary(visual))
             if quiet:  # else they were named as they happened
                 for file in report.files:
-                    if file.status == "refused":
-                        output.warn(refusal_line(file))
+                    if line := warning_line(file):
+                        output.warn(line)
     code = exit_code(report)
     raise typer.Exit(EXIT_SOME_FAILED if not code and visual is not None and visual.is_partial else code)
 

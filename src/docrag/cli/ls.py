@@ -34,13 +34,15 @@ def ls(
     longest = max((len(document.doc) for document in documents), default=0)
     # A name cut short is of no use: the title makes room for it, and a very long one is folded.
     table.add_column("document", overflow="fold", min_width=min(longest, MAX_NAME_WIDTH))
-    for header in ("pages", "failed", "parser", "title"):
+    has_notes = any(document.notes for document in documents)
+    for header in ("pages", "failed", *(["notes"] if has_notes else []), "parser", "title"):
         table.add_column(header)
     for document in documents:
         table.add_row(
             printable(document.doc),
             str(document.n_pages),
             str(len(document.failures) or ""),
+            *([", ".join(document.notes)] if has_notes else []),
             document.parser,
             one_line(document.title, limit=60),
         )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from docrag.cli.output import Output
 from docrag.ingest.events import Event, FileDone, FileStarted, Meter, OnEvent, PageFailed, PlanMade, ignore
-from docrag.ingest.report import FileResult
+from docrag.ingest.report import DAMAGED, FileResult
 from docrag.report.printable import one_line, printable
+from docrag.types import Reason
 
 if TYPE_CHECKING:
     from docrag.pipeline.visual_index import VisualProgress
@@ -34,15 +35,27 @@ def index_progress(output: Output, *, clock: Callable[[], float] = time.monotoni
 
 
 def failure_line(event: Event) -> str | None:
-    """One line about a failed page or file, None for other events."""
+    """One line about a failed page, or a refused or damaged file, None for other events."""
     match event:
         case PageFailed():
             failure = event.failure
             return f"{event.doc}, page {failure.page_no}: {failure.reason} ({failure.message})"
-        case FileDone() if event.result.status == "refused":
-            return refusal_line(event.result)
+        case FileDone():
+            return warning_line(event.result)
         case _:
             return None
+
+
+def warning_line(result: FileResult) -> str | None:
+    """Why a file was refused, or that it was read and is damaged; None for other ones."""
+    if result.status == "refused":
+        return refusal_line(result)
+    is_read = result.status in ("indexed", "partial") and result.reason != Reason.DUPLICATE_OF
+    if is_read and DAMAGED in result.notes:
+        return (
+            f"{result.doc}: damaged; what was found in it is indexed, pages and parts of them may be missing"
+        )
+    return None
 
 
 def refusal_line(result: FileResult) -> str:

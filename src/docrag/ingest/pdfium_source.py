@@ -29,6 +29,7 @@ from docrag.ingest.pdfium_hidden import hides_annotations, why_unseen
 from docrag.ingest.pdfium_marks import read_marks
 from docrag.ingest.pdfium_user_unit import may_have_user_units, user_unit
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
+from docrag.ingest.report import DAMAGED
 from docrag.ingest.words import clean_text
 from docrag.protocols import RawPage, RawWord
 from docrag.types import OutlineEntry, Reason
@@ -103,6 +104,8 @@ class PdfiumSource:
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
+        is_whole = pdfium_c.FPDF_DocumentHasValidCrossReferenceTable(self._doc)
+        self.notes: Sequence[str] = () if is_whole else (DAMAGED,)
         self._page_no: int | None = None
         self._page: pdfium.PdfPage | None = None
 

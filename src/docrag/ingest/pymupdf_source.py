@@ -26,6 +26,7 @@ from docrag.ingest.hidden_text import (
 from docrag.ingest.lines import is_right_to_left
 from docrag.ingest.pixels import MAX_IMAGE_PIXELS, fitted_dpi
 from docrag.ingest.pymupdf_hidden import UnshownText, why_unseen
+from docrag.ingest.report import DAMAGED
 from docrag.ingest.words import clean_text
 from docrag.protocols import RawPage, RawWord
 from docrag.types import OutlineEntry, Reason
@@ -90,6 +91,7 @@ class PyMuPdfSource:
         }
         self.title = self.metadata.get("title", "")
         self.outline: Sequence[OutlineEntry] = self._read_outline()
+        self.notes: Sequence[str] = (DAMAGED,) if self._doc.is_repaired else ()
         self._unshown = UnshownText(self._doc, path, password=password or "")
         self._page_no: int | None = None
         self._page: Any = None

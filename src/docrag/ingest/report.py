@@ -12,11 +12,16 @@ from docrag.types import PageFailure, Reason
 FileStatus = Literal["indexed", "partial", "refused", "unchanged", "removed", "renamed"]
 
 
+DAMAGED = "damaged"
+"""The note of a file whose parts the parser had to look for: cut short, or without a valid table of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """The end of one file. ``pages_indexed + len(pages_failed) == pages_declared``.
 
-    `message` is the reason in words, for people; `doc_id` is empty when the file could not be read.
+    `message` is the reason in words, for people; `doc_id` is empty when the file could not be read. `notes`
+    names what was noticed about a file that was read, such as "damaged".
     """
 
     doc: str
@@ -27,6 +32,7 @@ class FileResult:
     pages_declared: int = 0
     pages_indexed: int = 0
     pages_failed: tuple[PageFailure, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """One entry of ``files``."""
@@ -38,6 +44,7 @@ class FileResult:
             "pages_declared": self.pages_declared,
             "pages_indexed": self.pages_indexed,
             "pages_failed": [{"page": f.page_no, "reason": str(f.reason)} for f in self.pages_failed],
+            "notes": list(self.notes),
         }
 
 

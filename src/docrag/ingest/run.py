@@ -288,6 +288,7 @@ class _Run(Generic[SinkT]):
             outline=tuple(info.outline),
             metadata=info.metadata,
             aliases=tuple(duplicate.doc for duplicate in addition.duplicates),
+            notes=tuple(info.notes),
         )
         self._writer.commit(file.draft, document)
         status: FileStatus = "partial" if failures else "indexed"
@@ -376,6 +377,7 @@ def _document_result(
         document.n_pages,
         document.n_pages_indexed,
         document.failures,
+        notes=document.notes,
     )
 
 

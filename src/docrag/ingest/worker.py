@@ -95,6 +95,7 @@ class Opened:
     title: str
     outline: Sequence[OutlineEntry]
     metadata: Mapping[str, str]
+    notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,14 @@ class Worker:
             self._send(Refused(*_diagnosis(error, otherwise=Reason.XREF_UNRECOVERABLE)))
             return
         self._send(
-            Opened(source.n_pages, source.parser, source.title, tuple(source.outline), dict(source.metadata))
+            Opened(
+                source.n_pages,
+                source.parser,
+                source.title,
+                tuple(source.outline),
+                dict(source.metadata),
+                tuple(source.notes),
+            )
         )
         for page_no in task.pages:
             if page_no <= source.n_pages:

@@ -184,6 +184,7 @@ def document_values(document: Document) -> dict[str, Any]:
         "parser": document.parser,
         "size_bytes": document.size_bytes,
         "aliases": list(document.aliases),
+        "notes": list(document.notes),
         "metadata": dict(document.metadata),
     }
 

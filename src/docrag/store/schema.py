@@ -88,6 +88,7 @@ def document_row(document: Document, *, ingest_id: str, fingerprint: str) -> pa.
         "outline": [list(entry) for entry in document.outline],
         "metadata": dict(document.metadata),
         "aliases": list(document.aliases),
+        "notes": list(document.notes),
     }
     row = {
         "doc": document.doc,
@@ -121,6 +122,7 @@ def document_of(row: Mapping[str, Any]) -> Document:
         outline=tuple(OutlineEntry(*entry) for entry in details["outline"]),
         metadata=details["metadata"],
         aliases=tuple(details["aliases"]),
+        notes=tuple(details.get("notes", ())),  # not there in rows of docrag before it noted anything
     )
 
 
