@@ -6,6 +6,9 @@ import errno
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 from tests.cli.cli_support import FAST
@@ -160,6 +163,25 @@ def test_what_nobody_foresaw_is_no_traceback_unless_asked_for(docrag, failing, m
     monkeypatch.setenv(main.DEBUG_VARIABLE, "1")
     with pytest.raises(RuntimeError, match="odd"):
         docrag("ls")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed pipe is another error there")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_has_closed_the_pipe_ends_a_command_quietly(reports, options):
+    command = [sys.executable, "-c", "from docrag.cli.main import main; main()", "ls", "--index"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*command, reports / ".docrag", *options],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_an_interrupt_exits_with_130(docrag, failing):

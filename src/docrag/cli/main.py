@@ -1,7 +1,7 @@
 """``docrag``: assembles the commands, and turns every error into one clear line and an exit code.
 
 Exit codes: 0 all done, 1 usage or configuration, 2 done but some files failed or were refused, 3 nothing
-could be done, 130 interrupted.
+could be done, 130 interrupted, 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from docrag.report.printable import printable
 EXIT_USAGE = 1
 EXIT_NOTHING_DONE = 3
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE, what shells see of a Unix tool whose reader has gone."""
 
 DEBUG_VARIABLE = "DOCRAG_DEBUG"
 
@@ -111,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of our output has gone; a second attempt at exit would fail the same way.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_USAGE
+        return EXIT_BROKEN_PIPE
     except OSError as error:
         _raise_for_debugging()
         return _fail(arguments, "OSError", _explain(error), EXIT_NOTHING_DONE)
