@@ -111,9 +111,13 @@ def run(arguments: Sequence[str]) -> int:
         print("docrag: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone; a second attempt at exit would fail the same way.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        return _without_a_reader()
+    except SystemExit as error:
+        if isinstance(
+            error.__context__, BrokenPipeError
+        ):  # typer and rich both exit with 1, wrong usage here
+            return _without_a_reader()
+        raise
     except OSError as error:
         _raise_for_debugging()
         return _fail(arguments, "OSError", _explain(error), EXIT_NOTHING_DONE)
@@ -124,6 +128,12 @@ def run(arguments: Sequence[str]) -> int:
         )
         return _fail(arguments, "InternalError", message, EXIT_NOTHING_DONE)
     return code if isinstance(code, int) else 0
+
+
+def _without_a_reader() -> int:
+    # A second attempt to write, at exit, would fail the same way.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_BROKEN_PIPE
 
 
 def _explain(error: OSError) -> str:

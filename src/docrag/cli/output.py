@@ -79,9 +79,4 @@ def to_json(values: object) -> str:
 def _console(*, stderr: bool) -> Any:  # noqa: ANN401 - rich is imported here only, for a fast start
     from rich.console import Console
 
-    class PipedConsole(Console):
-        def on_broken_pipe(self) -> None:
-            """Let `docrag.cli.main` end the command: rich would exit with 1, which is wrong usage here."""
-            raise
-
-    return PipedConsole(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=True)
