@@ -124,6 +124,16 @@ def test_noise_on_stdout_does_not_disturb_the_results(tmp_path: Path) -> None:
         assert outcome(read_all(pool, write(tmp_path, a="print\nok"))["a"]) == {1: "ok", 2: "ok"}
 
 
+def test_a_worker_runs_no_code_of_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dataclasses", "pickle", "types", "docrag"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the folder ran')")
+    monkeypatch.chdir(tmp_path)
+    with WorkerPool(FaultyReader, n_workers=1, limits=QUICK) as pool:
+        assert outcome(read_all(pool, write(tmp_path, a="ok"))["a"]) == {1: "ok"}
+
+
 def test_a_file_whose_every_page_kills_is_given_up_after_some_workers(tmp_path: Path) -> None:
     limits = QUICK.model_copy(update={"max_crashes": 3})
     with WorkerPool(FaultyReader, n_workers=1, limits=limits) as pool:

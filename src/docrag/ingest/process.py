@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import psutil
@@ -35,7 +36,10 @@ ONE_THREAD = {
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 }
 """Each worker computes on one thread; the pool is what uses the CPUs."""
-_COMMAND = "from docrag.ingest.worker import main; main()"
+_COMMAND = (
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
+    "from docrag.ingest.worker import main; main()"
+)
 _MEGABYTE = 1 << 20
 _STDERR_TAIL_BYTES = 2000
 
@@ -82,7 +86,8 @@ class WorkerProcess:
         # A session of its own keeps the terminal's Ctrl-C from the worker; `spawn` of multiprocessing would
         # import the caller's main module again, which breaks scripts without a __main__ guard.
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
+            # -P: else a types.py in the current folder, which may be one of documents, would be imported.
+            [sys.executable, "-P", "-c", _COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
