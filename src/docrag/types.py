@@ -11,6 +11,7 @@ them. Two modules would have to be put together again here, under names that are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -417,7 +418,7 @@ def known_cost_usd(costs: Iterable[float | None], *, n_unpriced_calls: int) -> f
     0.25
     """
     known = [cost for cost in costs if cost is not None]
-    total = sum(known)
+    total = math.fsum(known)  # the same in whatever order calls ended
     return total if known and (total or not n_unpriced_calls) else None
 
 

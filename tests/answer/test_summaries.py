@@ -22,7 +22,8 @@ CORPUS = FakeCorpus(
     {"a.pdf": [make_page([f"Revenue of year {n} was {n}00."], page_no=n) for n in range(1, 7)]}
 )
 QUESTION = Query("What was the revenue?")
-OPTIONS = SummariesOptions(n_pages=2, n_candidates=6, pages_per_call=3)
+OPTIONS = SummariesOptions(n_pages=2, n_candidates=6, pages_per_call=3, n_parallel=1)
+"""One call at a time, so that replies in a row are those of the calls in a row."""
 GOOD = cited_json(("It was 500.", ("E5", "Revenue of year 5 was 500")))
 
 

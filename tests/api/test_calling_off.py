@@ -38,9 +38,9 @@ def hanging(folder):
             yield rag, server
 
 
-def wait_until_asked(server):
+def wait_until_asked(server, n_times=1):
     end_s = time.monotonic() + DEADLINE_S
-    while not server.bodies:
+    while len(server.bodies) < n_times:
         assert time.monotonic() < end_s
         time.sleep(0.01)
 
@@ -71,6 +71,35 @@ def test_cancelling_the_task_drops_the_requests_of_its_search(hanging, verb):
             await asyncio.wait_for(task, DEADLINE_S)
 
     asyncio.run(cancel())
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("kind", ["gated", "summaries"])
+def test_cancelling_the_task_drops_what_pages_are_asked_about(folder, kind):
+    n_left = []
+
+    def hang(exchange):
+        exchange.hang()
+        n_left.append(1)
+
+    async def cancel(rag, server):
+        task = asyncio.create_task(rag.aask("Who is the chief executive, and what was the revenue in 2023?"))
+        await asyncio.to_thread(wait_until_asked, server, 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, DEADLINE_S)
+
+    with fault_server() as server:
+        server.reset(hang)
+        model = {"kind": "openai", "base_url": server.url, "model": "tiny", "timeout_s": 300}
+        of_a_page = "answer.n_parallel=2" if kind == "gated" else "answer.pages_per_call=1"
+        settings = settings_with(f"models.default={json.dumps(model)}", f"answer.kind={kind}", of_a_page)
+        with DocRAG.open(folder, settings=settings) as rag:
+            asyncio.run(cancel(rag, server))
+            end_s = time.monotonic() + DEADLINE_S
+            while len(n_left) < len(server.bodies) and time.monotonic() < end_s:
+                time.sleep(0.01)
+            assert len(n_left) == len(server.bodies) >= 2
 
 
 @pytest.mark.loopback

@@ -50,6 +50,55 @@ def test_calls_end():
         spent.check()
 
 
+def test_calls_left_are_counted_down():
+    spent = meter(max_calls=2)
+    assert spent.calls_left == 2
+    spent.charge(CallUsage())
+    assert spent.calls_left == 1
+    assert meter().calls_left is None
+
+
+CALL = CallUsage(n_input_tokens=40, n_output_tokens=10, n_images=2)
+
+
+@pytest.mark.parametrize(
+    ("limits", "n_allowed"),
+    [
+        ({"max_calls": 3}, 2),  # one is made before
+        ({"max_images": 7}, 2),  # 2 before, and 2 for each
+        ({"max_input_tokens": 160}, 3),  # 40 before, and 40 for each
+        ({"max_input_tokens": 159}, 2),
+        ({"max_output_tokens": 30}, 2),  # 10 before; the third would begin at 30
+        ({"max_output_tokens": 31}, 3),
+    ],
+    ids=str,
+)
+def test_calls_are_allowed_together_while_each_would_be_after_the_others(
+    limits: dict[str, int], n_allowed: int
+):
+    spent = meter(**limits)
+    spent.charge(CALL)
+    assert [spent.allows([CALL] * n) for n in range(5)] == [n <= n_allowed for n in range(5)]
+    assert spent.usage.n_model_calls == 1  # asking costs nothing
+
+
+def test_no_call_is_allowed_when_time_is_over():
+    clock = Clock()
+    spent = meter(clock, max_seconds=10.0)
+    clock.now_s += 10
+    assert not spent.allows([CALL])
+
+
+def test_the_cost_does_not_depend_on_the_order_of_calls():
+    forwards, backwards = meter(), meter()
+    costs = [0.1, 0.2, 0.3]  # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in their last digit
+    for cost in costs:
+        forwards.charge(CallUsage(cost_usd=cost))
+    for cost in reversed(costs):
+        backwards.charge(CallUsage(cost_usd=cost))
+    assert forwards.usage.cost_usd == backwards.usage.cost_usd
+
+
 def test_a_call_that_would_send_too_many_pictures_is_not_made():
     spent = meter(max_images=5)
     spent.charge(CallUsage(n_images=3))

@@ -19,6 +19,7 @@ DEADLINE_S = 60.0
 """Generous: the model is given 300 s, which would be waited for."""
 
 POINTWISE = {"kind": "pointwise", "n_parallel": 2, "timeout_s": 300, "max_seconds": None}
+GATED = {"kind": "gated", "n_parallel": 2}
 ENSEMBLE = {"ensemble": {"n_instructions": 2, "n_parallel": 2}, "timeout_s": 300}
 
 
@@ -29,8 +30,9 @@ ENSEMBLE = {"ensemble": {"n_instructions": 2, "n_parallel": 2}, "timeout_s": 300
     [
         ("search", f"retrieval.rerank.steps={json.dumps([POINTWISE])}", "… reranking "),
         ("ask", f"retrieval.query={json.dumps(ENSEMBLE)}", "… planning the query"),
+        ("ask", f"answer={json.dumps(GATED)}", "… judging "),
     ],
-    ids=["rerank", "plan"],
+    ids=["rerank", "plan", "pages"],
 )
 def test_ctrl_c_ends_a_search_and_its_requests(reports: Path, command: str, setting: str, announced: str):
     n_left: list[int] = []

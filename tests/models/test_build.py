@@ -12,7 +12,7 @@ from docrag.chat.model import ROLES, Request
 from docrag.config.load import load_settings
 from docrag.errors import ConfigError, MissingExtra
 from docrag.models.build import build_chat, build_chats
-from docrag.models.options import LangChainOptions, RoleOptions, ScriptedOptions
+from docrag.models.options import LangChainOptions, OpenAiCompatibleOptions, RoleOptions, ScriptedOptions
 from docrag.pipeline.lazy_models import lazy_chats
 
 
@@ -38,12 +38,21 @@ def test_roles_with_equal_options_share_one_model():
 
 def test_a_role_inherits_nothing_from_the_default():
     options = RoleOptions(
-        default=ScriptedOptions(context_tokens=1000, max_images=3), plan=ScriptedOptions(replies=("x",))
+        default=ScriptedOptions(context_tokens=1000, max_images=3, max_output_tokens=99),
+        plan=ScriptedOptions(replies=("x",)),
     )
     chats = build_chats(options)
     assert chats.default.limits.context_tokens == 1000
     assert chats.default.limits.max_images == 3
+    assert chats.default.limits.reply_tokens == 99
     assert chats.of("plan").limits.context_tokens == ScriptedOptions().context_tokens
+
+
+def test_a_script_is_said_in_the_order_of_calls_and_a_server_takes_several_at_a_time():
+    assert build_chat(ScriptedOptions()).limits.takes_turns
+    assert not build_chat(
+        OpenAiCompatibleOptions(model="m", base_url="http://127.0.0.1:9")
+    ).limits.takes_turns
 
 
 def test_models_are_configured_in_yaml(tmp_path: Path):

@@ -15,6 +15,7 @@ from tests.retrieve.small_corpus import FixedRetriever, unit
 from docrag.chat.events import Event, StepEvent
 from docrag.chat.model import Chats
 from docrag.chat.prompts import Prompts
+from docrag.chat.side_by_side import Ending, side_by_side
 from docrag.embed.openai_embeddings import OpenAiEmbedder
 from docrag.embed.options import OpenAiEmbeddingsOptions
 from docrag.embed.visual.options import VllmVisualOptions
@@ -38,7 +39,6 @@ from docrag.retrieve.rerank.judging import Judge
 from docrag.retrieve.rerank.options import RerankOptions
 from docrag.retrieve.rerank.relevance_reranker import RelevanceReranker
 from docrag.retrieve.rerank.shown import Views
-from docrag.retrieve.side_by_side import Ending, side_by_side
 from docrag.retrieve.stage import RetrievalStage
 from docrag.retrieve.visual.retriever import VisualRetriever
 from docrag.types import Fused, Query, Scored

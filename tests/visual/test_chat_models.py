@@ -67,6 +67,10 @@ def running() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "docrag-transformers"]
 
 
+def test_calls_of_a_model_in_this_process_take_turns(chat: Chat):
+    assert chat.limits.takes_turns
+
+
 def test_a_reply_is_repeatable_and_heard_as_it_comes(chat: Chat):
     conversation = [system("Be brief."), user("page 1", picture()), assistant("Hm."), user("Which colour?")]
     heard: list[str] = []

@@ -8,6 +8,7 @@ paper is followed where its Algorithm 1 prints the two outcomes of the first gat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field, field_validator
@@ -15,10 +16,11 @@ from pydantic import BaseModel, Field, field_validator
 from docrag.agents.ids import ids_of
 from docrag.agents.options import GatedOptions
 from docrag.agents.writer import break_off
-from docrag.agents.yes_or_no import probability_of
+from docrag.agents.yes_or_no import MAX_CALLS, probability_in, yes_or_no
 from docrag.answer.cited import Cited
 from docrag.answer.context import Viewer
 from docrag.answer.finish import Finisher
+from docrag.answer.first_calls import Steps, next_few
 from docrag.answer.one_pass import OnePass
 from docrag.answer.parts import AnswerParts
 from docrag.answer.plain_output import plain_output
@@ -48,7 +50,8 @@ class CoherentReply(BaseModel):
 
 class _Judged(NamedTuple):
     hit: Hit
-    relevance: float | None
+    relevance: float | None = None
+    spent: str = ""
 
 
 class GatedAgent:
@@ -87,9 +90,9 @@ class GatedAgent:
         """P(retrieve) > gamma; a model that says neither yes nor no retrieves."""
         with run.step("gate", "asking whether documents are needed") as detail:
             prompt = run.prompts.get("query_gate")
-            messages = as_messages(prompt.render(question=query.text))
+            ask = yes_or_no("judge", as_messages(prompt.render(question=query.text)), prompt=prompt)
             try:
-                probability = probability_of(run, "judge", messages, prompt=prompt)
+                probability = probability_in(run, ask, run.make(ask))
             except ModelFormatError as error:
                 run.warn(f"the retrieval gate said neither yes nor no ({error}); documents are searched")
                 probability = 1.0
@@ -112,21 +115,25 @@ class GatedAgent:
         return self._finisher.answer(run, query, Cited((Sentence(text),) if text else ()))
 
     def _relevant(self, run: Run, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        """Judge pages one by one, best first, and keep the most relevant; those not judged come last.
+        """Judge page by page, best first, and keep the most relevant; those not judged come last.
 
         Judging ends when nothing but the calls for filter and answer is left.
         """
         judged: list[_Judged] = []
         spent = ""
-        for hit in hits:
-            spent = spent or self._too_little_left(run)
+        while not spent and len(judged) < len(hits):
+            spent = self._too_little_left(run)
             if not spent:
-                try:
-                    judged.append(_Judged(hit, self._relevance(run, query, hit)))
-                    continue
-                except BudgetExceeded as error:
-                    spent = str(error)
-            judged.append(_Judged(hit, None))
+                judged += next_few(
+                    run,
+                    hits[len(judged) :],
+                    partial(self._judge, query),
+                    role="judge",
+                    n_parallel=self._options.n_parallel,
+                    n_calls=MAX_CALLS,  # at most one more than are kept back, which therefore stay
+                )
+                spent = next((page.spent for page in judged if page.spent), "")
+        judged += [_Judged(hit) for hit in hits[len(judged) :]]
         if spent:
             n_unjudged = sum(page.relevance is None for page in judged)
             run.warn(f"{n_unjudged} pages were not judged: {spent}")
@@ -137,26 +144,28 @@ class GatedAgent:
         return [page.hit for page in kept[: self._options.max_relevant]]
 
     def _too_little_left(self, run: Run) -> str:
-        limit = run.meter.options.max_calls
-        if limit is None or limit - run.meter.usage.n_model_calls > _KEPT_CALLS:
+        left = run.meter.calls_left
+        if left is None or left > _KEPT_CALLS:
             return ""
+        limit = run.meter.options.max_calls
         return f"{_KEPT_CALLS} of {limit} model calls are kept for the answer (budget.max_calls)"
 
-    def _relevance(self, run: Run, query: Query, hit: Hit) -> float | None:
+    def _judge(self, query: Query, run: Run, hit: Hit) -> Steps[_Judged]:
         with run.step("relevance", f"judging {hit.doc}, page {hit.page_no}") as detail:
             prompt = run.prompts.get("gate_relevance")
             rendered = prompt.render(question=query.text, marker=run.marker)
             opening = system(rendered.system)
             context = self._viewer.show(run, [hit], role="judge", beside=[opening])
+            ask = yes_or_no("judge", [opening, context.message(rendered.user)], prompt=prompt)
             try:
-                probability = probability_of(
-                    run, "judge", [opening, context.message(rendered.user)], prompt=prompt
-                )
+                probability = probability_in(run, ask, (yield ask))
             except ModelFormatError as error:
                 run.warn(f"{hit.doc}, page {hit.page_no}: its relevance was not judged: {error}")
-                return None
+                return _Judged(hit)
+            except BudgetExceeded as error:
+                return _Judged(hit, spent=str(error))
             detail |= {"page": [hit.doc, hit.page_no], "p_relevant": round(probability, 4)}
-        return probability
+        return _Judged(hit, probability)
 
     def _coherent(self, run: Run, query: Query, hits: Sequence[Hit]) -> list[Hit]:
         """Keep the pages that are evidence together; all of them where the filter fails or keeps none."""

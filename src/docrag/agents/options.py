@@ -104,6 +104,13 @@ class GatedOptions(_AgentOptions):
     n_pages: int = Field(default=8, ge=1, le=50, description="retrieved pages that are judged, a call each")
     relevance: float = Field(default=0.5, ge=0, le=1, description="P(relevant) above which a page stays")
     max_relevant: int = Field(default=5, ge=1, le=50, description="the most relevant pages that stay")
+    n_parallel: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="pages that are judged at a time; fewer where the budget is short, one by a model in this"
+        " process",
+    )
     consistency: bool = Field(default=True, description="choose a coherent subset of them, by one more call")
     prompt: AnswerPromptOptions = Field(
         default=AnswerPromptOptions(), description="what the model is asked for"

@@ -164,6 +164,12 @@ class SummariesOptions(_ModelOptions):
     kind: Literal["summaries"] = "summaries"
     n_candidates: int = Field(default=12, ge=1, le=100, description="retrieved pages that are summarised")
     pages_per_call: int = Field(default=4, ge=1, le=20, description="pages that are summarised in one call")
+    n_parallel: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="such calls at a time; fewer where the budget is short, one by a model in this process",
+    )
     min_relevance: float = Field(default=3.0, ge=0, le=10, description="below it a page is not read")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -13,7 +14,7 @@ from docrag.answer.evidence import EvidenceLedger
 from docrag.answer.trace import TraceBuilder
 from docrag.chat.ask import reading_again, repair
 from docrag.chat.budget import BudgetMeter, BudgetOptions
-from docrag.chat.events import Listener, StepEvent, TokenEvent
+from docrag.chat.events import Event, Listener, StepEvent, TokenEvent
 from docrag.chat.fence import MakeMarker, random_marker
 from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, images_of
@@ -37,6 +38,16 @@ class RunParts:
     def start(self, listener: Listener) -> Run:
         """Begin a run."""
         return Run(self, listener)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A call that is yet to be made: the arguments of `Run.ask`."""
+
+    role: Role
+    messages: Sequence[Message]
+    prompt: Prompt
+    request: Request
 
 
 class Run:
@@ -71,6 +82,23 @@ class Run:
         """Raise `docrag.errors.Cancelled` when the listener has called the run off."""
         if self.listener.cancelled():
             raise Cancelled("the question was called off")
+
+    def part(self, cancelled: Callable[[], bool]) -> Run:
+        """Return a part of the run with a trace and warnings of its own, for `take_in` to put in their place.
+
+        Evidence, budget and listener are those of the run. Each part may make calls in a thread of its own.
+        """
+        part = copy.copy(self)
+        part.trace = TraceBuilder()
+        part.warnings = []
+        part.listener = _ListenerOfPart(self.listener, cancelled)
+        return part
+
+    def take_in(self, part: Run) -> None:
+        """Add what a part has traced and warned of."""
+        self.trace.add(part.trace.build().steps)
+        for warning in part.warnings:
+            self.warn(warning)
 
     def shows_pictures_to(self, role: Role) -> None:
         """Remember that pictures of pages are shown to the model of a role."""
@@ -109,29 +137,39 @@ class Run:
         ModelError, Cancelled
             As `docrag.chat.model.Chat.complete`.
         """
-        self.check_cancelled()
-        chat = self.chats.of(role)
-        images = images_of(messages)
-        n_tokens = sum(chat.count_text(message.text) for message in messages)
+        return self.make(Ask(role, messages, prompt, request or Request()))
+
+    def at_most(self, ask: Ask) -> CallUsage:
+        """What a call costs at most if its first try succeeds; the tokens of its prompt are estimated."""
+        chat = self.chats.of(ask.role)
+        images = images_of(ask.messages)
+        n_tokens = sum(chat.count_text(message.text) for message in ask.messages)
         n_tokens += sum(chat.count_image(image.width_px, image.height_px) for image in images)
-        self.meter.check(n_images=len(images), n_input_tokens=n_tokens)
-        asked = request if request is not None else Request()
-        asked = Request(
-            schema=asked.schema,
-            schema_name=asked.schema_name,
-            max_output_tokens=asked.max_output_tokens,
-            timeout_s=_least(asked.timeout_s, self.meter.remaining_s),
-            n_logprobs=asked.n_logprobs,
+        return CallUsage(
+            n_input_tokens=n_tokens,
+            n_output_tokens=ask.request.max_output_tokens or chat.limits.reply_tokens,
+            n_images=len(images),
+        )
+
+    def make(self, ask: Ask) -> Reply:
+        """Make a call and record it; raises as `ask`."""
+        self.check_cancelled()
+        role, messages, prompt = ask.role, ask.messages, ask.prompt
+        chat = self.chats.of(role)
+        most = self.at_most(ask)
+        self.meter.check(n_images=most.n_images, n_input_tokens=most.n_input_tokens)
+        asked = replace(
+            ask.request,
+            timeout_s=_least(ask.request.timeout_s, self.meter.remaining_s),
             cancelled=self.listener.cancelled,
-            on_token=asked.on_token,
         )
         with self.trace.step(f"call {role}") as detail:
             detail |= {"model": chat.name, "prompt": prompt.name, "prompt_digest": prompt.digest}
-            detail |= {"n_images": len(images), "n_prompt_tokens_estimated": n_tokens}
+            detail |= {"n_images": most.n_images, "n_prompt_tokens_estimated": most.n_input_tokens}
             try:
                 reply = chat.complete(messages, asked)
             except DocragError as error:
-                self.meter.charge(CallUsage(n_images=len(images)))
+                self.meter.charge(CallUsage(n_images=most.n_images))
                 detail["error"] = str(error)
                 if isinstance(error, ModelUnavailable) and self.meter.remaining_s == 0:
                     raise BudgetExceeded(
@@ -166,16 +204,34 @@ class Run:
 
         Raises `docrag.errors.ModelFormatError` when the second reply does not follow it either.
         """
-        request = Request(schema=schema.model_json_schema(), schema_name=schema.__name__, on_token=on_token)
-        reply = self.ask(role, messages, prompt=prompt, request=request)
+        ask = Ask(role, messages, prompt, request_for(schema, on_token))
+        return self.read(ask, self.make(ask), schema)
+
+    def read(self, ask: Ask, reply: Reply, schema: type[T]) -> T:
+        """Return what the reply to a call says in `schema`, else ask once more; raises as `ask_for`."""
         try:
             return parse_reply(reply.text, schema)
         except ModelFormatError as error:
-            again = repair(messages, reply.text, error)
-        quiet = Request(schema=request.schema, schema_name=request.schema_name)
-        second = self.ask(role, again, prompt=prompt, request=quiet)
-        with reading_again(self.chats.of(role).name):
+            again = repair(ask.messages, reply.text, error)
+        second = self.ask(ask.role, again, prompt=ask.prompt, request=request_for(schema))
+        with reading_again(self.chats.of(ask.role).name):
             return parse_reply(second.text, schema)
+
+
+def request_for(schema: type[BaseModel], on_token: Callable[[str], None] = ignore_token) -> Request:
+    """Return the request for a reply that follows `schema`."""
+    return Request(schema=schema.model_json_schema(), schema_name=schema.__name__, on_token=on_token)
+
+
+class _ListenerOfPart:
+    """The listener of a run, and what calls a part of it off."""
+
+    def __init__(self, listener: Listener, cancelled: Callable[[], bool]) -> None:
+        self.cancelled = cancelled
+        self._listener = listener
+
+    def on_event(self, event: Event) -> None:
+        self._listener.on_event(event)
 
 
 def _least(first: float | None, second: float | None) -> float | None:

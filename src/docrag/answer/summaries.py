@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pydantic import BaseModel, Field
 
 from docrag.answer.context import Context, Viewer
 from docrag.answer.finish import Finisher
+from docrag.answer.first_calls import Steps, next_few
 from docrag.answer.one_pass import OnePass, Outcome
 from docrag.answer.options import SummariesOptions
 from docrag.answer.parts import AnswerParts
-from docrag.answer.run import Run
+from docrag.answer.run import Ask, Run, request_for
 from docrag.answer.search import search_for
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.fence import fenced
@@ -22,6 +24,8 @@ from docrag.types import Answer, Hit, Query, UnitRef
 PROMPT = "answer_summaries"
 ANSWER_PROMPT = "answer_from_summaries"
 _SUMMARY_CHARS = 1_000
+_CALLS_OF_A_PART = 2
+"""At most: a reply that cannot be used is asked for once more."""
 
 
 class PageSummary(BaseModel):
@@ -66,8 +70,8 @@ class SummariesAnswerer:
         run = self._parts.runs.start(listener)
         hits = search_for(run, self._parts.search, query, k=self._options.n_candidates)
         try:
-            summaries, failed = self._summarise(run, query.text, hits)
-            chosen = self._choose(run, hits, summaries, failed)
+            summaries, n_failed = self._summarise(run, query.text, hits)
+            chosen = self._choose(run, hits, summaries, n_failed)
             if not chosen:
                 return self._finisher.abstain(run, query)
             listing = "\n".join(
@@ -87,23 +91,38 @@ class SummariesAnswerer:
 
     def _summarise(
         self, run: Run, question: str, hits: Sequence[Hit]
-    ) -> tuple[dict[UnitRef, PageSummary], list[Hit]]:
-        """Summaries by unit, and the hits whose call failed; what is left undone counts as failed."""
-        summaries: dict[UnitRef, PageSummary] = {}
-        failed: list[Hit] = []
+    ) -> tuple[dict[UnitRef, PageSummary], int]:
+        """Summaries by unit, and of how many hits the call failed; what is left undone counts as failed."""
         size = self._options.pages_per_call
-        for start in range(0, len(hits), size):
-            few = hits[start : start + size]
-            try:
-                summaries |= self._summarise_few(run, question, few)
-            except ModelUnavailable:
-                raise
-            except (BudgetExceeded, ModelError) as error:
-                run.warn(f"{len(few)} pages were not summarised: {error}")
-                failed += few
-        return summaries, failed
+        parts = [hits[start : start + size] for start in range(0, len(hits), size)]
+        done: list[dict[UnitRef, PageSummary] | None] = []
+        while len(done) < len(parts):
+            done += next_few(
+                run,
+                parts[len(done) :],
+                partial(self._attempt, question),
+                role="inspect",
+                n_parallel=self._options.n_parallel,
+                n_calls=_CALLS_OF_A_PART,
+            )
+        summaries = {unit: summary for found in done if found is not None for unit, summary in found.items()}
+        return summaries, sum(len(part) for part, found in zip(parts, done, strict=True) if found is None)
 
-    def _summarise_few(self, run: Run, question: str, few: Sequence[Hit]) -> dict[UnitRef, PageSummary]:
+    def _attempt(
+        self, question: str, run: Run, few: Sequence[Hit]
+    ) -> Steps[dict[UnitRef, PageSummary] | None]:
+        """Summaries by unit; None, with a warning, where the call failed."""
+        try:
+            return (yield from self._summarise_few(question, run, few))
+        except ModelUnavailable:
+            raise
+        except (BudgetExceeded, ModelError) as error:
+            run.warn(f"{len(few)} pages were not summarised: {error}")
+            return None
+
+    def _summarise_few(
+        self, question: str, run: Run, few: Sequence[Hit]
+    ) -> Steps[dict[UnitRef, PageSummary]]:
         prompt = run.prompts.get(PROMPT)
         rendered = prompt.render(question=question)
         pages = ", ".join(dict.fromkeys(f"{hit.doc} page {hit.page_no}" for hit in few))
@@ -115,7 +134,8 @@ class SummariesAnswerer:
             if not context.evidence:
                 return {}
             messages = [opening, context.message(rendered.user)]
-            reply = run.ask_for("inspect", messages, PageSummaries, prompt=prompt)
+            ask = Ask("inspect", messages, prompt, request_for(PageSummaries))
+            reply = run.read(ask, (yield ask), PageSummaries)
             shown = {evidence.evidence_id: evidence.hit.unit for evidence in context.evidence}
             found: dict[UnitRef, PageSummary] = {}
             for summary in reply.summaries:
@@ -132,7 +152,7 @@ class SummariesAnswerer:
         run: Run,
         hits: Sequence[Hit],
         summaries: dict[UnitRef, PageSummary],
-        failed: Sequence[Hit],
+        n_failed: int,
     ) -> list[Hit]:
         """The pages to read, the most relevant first, ties by rank; then those without a summary."""
         least = self._options.min_relevance
@@ -144,6 +164,6 @@ class SummariesAnswerer:
             detail |= {
                 "chosen": [[hit.doc, hit.page_no] for hit in chosen],
                 "n_summarised": len(summaries),
-                "n_failed": len(failed),
+                "n_failed": n_failed,
             }
         return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,10 @@ class TraceBuilder:
             yield detail
         finally:
             self._steps.append(TraceStep(name, self._clock() - start, detail))
+
+    def add(self, steps: Iterable[TraceStep]) -> None:
+        """Add steps that were recorded elsewhere."""
+        self._steps += steps
 
     @property
     def elapsed_s(self) -> float:

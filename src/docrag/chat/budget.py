@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
-from docrag.chat.model import CallUsage
+from docrag.chat.model import CallUsage, total_usage
 from docrag.errors import BudgetExceeded
 from docrag.options import Options
-from docrag.types import Usage, known_cost_usd
+from docrag.types import Usage
 
 
 class BudgetOptions(Options):
@@ -41,15 +41,20 @@ class BudgetMeter:
         self.options = options
         self._clock = clock
         self._start_s = clock()
-        self._n_rounds = self._n_calls = self._n_input = self._n_output = self._n_images = 0
-        self._cost_usd: float | None = None
-        self._n_unpriced = 0
+        self._n_rounds = 0
+        self._calls: list[CallUsage] = []  # which several threads may add to
 
     @property
     def remaining_s(self) -> float | None:
         """Seconds left, 0 when none are; None without a limit."""
         limit_s = self.options.max_seconds
         return None if limit_s is None else max(0.0, limit_s - (self._clock() - self._start_s))
+
+    @property
+    def calls_left(self) -> int | None:
+        """Calls that may still be made; None without a limit."""
+        limit = self.options.max_calls
+        return None if limit is None else max(0, limit - len(self._calls))
 
     @property
     def rounds_left(self) -> int:
@@ -62,48 +67,49 @@ class BudgetMeter:
             raise BudgetExceeded(f"all {self.options.max_rounds} rounds are used (budget.max_rounds)")
         self._n_rounds += 1
 
-    def check(self, *, n_images: int = 0, n_input_tokens: int = 0) -> None:
-        """Raise `docrag.errors.BudgetExceeded` when a call of this size would pass a limit."""
+    def check(self, *, n_images: int = 0, n_input_tokens: int = 0, ahead: Sequence[CallUsage] = ()) -> None:
+        """Raise `docrag.errors.BudgetExceeded` when a call of this size would pass a limit.
+
+        `ahead` are calls that will be made before it.
+        """
         options = self.options
-        if options.max_calls is not None and self._n_calls >= options.max_calls:
+        spent = total_usage([*self._calls, *ahead])
+        if options.max_calls is not None and spent.n_model_calls >= options.max_calls:
             raise BudgetExceeded(f"all {options.max_calls} model calls are used (budget.max_calls)")
-        if options.max_images is not None and self._n_images + n_images > options.max_images:
+        if options.max_images is not None and spent.n_images + n_images > options.max_images:
             raise BudgetExceeded(
-                f"{self._n_images} of {options.max_images} pictures are sent and the next call needs"
+                f"{spent.n_images} of {options.max_images} pictures are sent and the next call needs"
                 f" {n_images} (budget.max_images)"
             )
-        if options.max_input_tokens is not None and self._n_input + n_input_tokens > options.max_input_tokens:
+        if (
+            options.max_input_tokens is not None
+            and spent.n_input_tokens + n_input_tokens > options.max_input_tokens
+        ):
             raise BudgetExceeded(
-                f"{self._n_input} of {options.max_input_tokens} input tokens are used and the next call needs"
-                f" about {n_input_tokens} (budget.max_input_tokens)"
+                f"{spent.n_input_tokens} of {options.max_input_tokens} input tokens are used and the next"
+                f" call needs about {n_input_tokens} (budget.max_input_tokens)"
             )
-        if options.max_output_tokens is not None and self._n_output >= options.max_output_tokens:
+        if options.max_output_tokens is not None and spent.n_output_tokens >= options.max_output_tokens:
             raise BudgetExceeded(
                 f"all {options.max_output_tokens} output tokens are used (budget.max_output_tokens)"
             )
         if self.remaining_s == 0:
             raise BudgetExceeded(f"{options.max_seconds} seconds are over (budget.max_seconds)")
 
+    def allows(self, calls: Sequence[CallUsage]) -> bool:
+        """Whether each of these calls may be made even if those before it cost all that is said here."""
+        try:
+            for i, call in enumerate(calls):
+                self.check(n_images=call.n_images, n_input_tokens=call.n_input_tokens, ahead=calls[:i])
+        except BudgetExceeded:
+            return False
+        return True
+
     def charge(self, usage: CallUsage) -> None:
-        """Count a call that was made, failed ones included."""
-        self._n_calls += 1
-        self._n_input += usage.n_input_tokens
-        self._n_output += usage.n_output_tokens
-        self._n_images += usage.n_images
-        if usage.cost_usd is None:
-            self._n_unpriced += 1
-        else:
-            self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
+        """Count a call that was made, failed ones included; safe from several threads."""
+        self._calls.append(usage)
 
     @property
     def usage(self) -> Usage:
         """What was spent so far."""
-        return Usage(
-            elapsed_s=self._clock() - self._start_s,
-            n_model_calls=self._n_calls,
-            n_input_tokens=self._n_input,
-            n_output_tokens=self._n_output,
-            n_images=self._n_images,
-            cost_usd=known_cost_usd([self._cost_usd], n_unpriced_calls=self._n_unpriced),
-            n_unpriced_calls=self._n_unpriced,
-        )
+        return total_usage(self._calls, elapsed_s=self._clock() - self._start_s)

@@ -96,10 +96,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What fits into one call: tokens of prompt and reply together, and pictures (0: text only)."""
+    """What fits into one call: tokens of prompt and reply together, and pictures (0: text only).
+
+    `reply_tokens` is the longest reply where a request does not say it. A model that `takes_turns` makes one
+    call after the other, as one in this process does; several at a time would use up their timeouts waiting.
+    """
 
     context_tokens: int = 32_768
     max_images: int = 50
+    reply_tokens: int = 1_024
+    takes_turns: bool = False
 
 
 class Chat(Protocol):

@@ -60,7 +60,13 @@ def build_chat(options: ModelOptions) -> Chat:
     return ModelChat(
         model,
         name=name,
-        limits=Limits(options.context_tokens, options.max_images),
+        limits=Limits(
+            options.context_tokens,
+            options.max_images,
+            options.max_output_tokens,
+            # The weights are there once; a script says its replies in the order of the calls.
+            takes_turns=isinstance(options, TransformersChatOptions | ScriptedOptions),
+        ),
         max_tries=options.max_tries,
         max_output_tokens=options.max_output_tokens,
         timeout_s=options.timeout_s,

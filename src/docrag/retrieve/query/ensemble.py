@@ -12,9 +12,9 @@ from docrag.chat.ask import as_messages, ask_for
 from docrag.chat.events import SILENCE, Listener
 from docrag.chat.model import CallUsage, Chat, Request
 from docrag.chat.prompts import Prompt
+from docrag.chat.side_by_side import Ending, side_by_side
 from docrag.errors import ModelError
 from docrag.retrieve.query.plan import Plan, SubQuery
-from docrag.retrieve.side_by_side import Ending, side_by_side
 from docrag.types import Query
 
 Mode = Literal["concatenate", "fuse"]

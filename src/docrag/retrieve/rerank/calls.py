@@ -13,6 +13,7 @@ from docrag.chat.ask import reading_again, repair
 from docrag.chat.json_reply import parse_reply
 from docrag.chat.messages import Message, images_of
 from docrag.chat.model import CallUsage, Chat, Reply, Request, never
+from docrag.chat.side_by_side import Ending, side_by_side
 from docrag.errors import (
     BudgetExceeded,
     Cancelled,
@@ -21,7 +22,6 @@ from docrag.errors import (
     ModelFormatError,
     ModelUnavailable,
 )
-from docrag.retrieve.side_by_side import Ending, side_by_side
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

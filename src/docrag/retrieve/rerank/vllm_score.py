@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from docrag.chat.model import CallUsage
+from docrag.chat.side_by_side import Ending
 from docrag.errors import DocragError, ModelUnavailable
 from docrag.http.json_server import JsonServer, shape_of
 from docrag.http.model_list import find_model
@@ -16,7 +17,6 @@ from docrag.retrieve.rerank.calls import Calls, each
 from docrag.retrieve.rerank.options import VllmScoreOptions
 from docrag.retrieve.rerank.relevance import Relevance
 from docrag.retrieve.rerank.shown import Shown
-from docrag.retrieve.side_by_side import Ending
 
 _NO_RERANKER = "serve a reranker with --runner pooling, or set endpoint"
 
