@@ -394,6 +394,40 @@ class CountingEmbedder:
     embed_queries = embed_passages
 
 
+def test_a_refused_file_leaves_the_estimate() -> None:
+    now = [0.0]
+    meter = Meter(lambda: now[0])
+    meter.update(PlanMade(3, 3, 4000))
+    meter.update(FileStarted("a.pdf", 10, 0, 1000))
+    assert meter.n_pages_expected == 40  # 3,000 bytes more, at 10 pages for 1,000
+    meter.update(FileDone(FileResult("b.pdf", "", "refused", Reason.NOT_PDF), 2000))
+    assert (meter.n_pages_expected, meter.is_estimate) == (20, True)
+    now[0] = 5.0
+    meter.update(PagesDone("a.pdf", 10))
+    assert meter.eta_s == 5.0
+    meter.update(FileStarted("c.pdf", 4, 0, 1000))
+    assert (meter.n_pages_expected, meter.is_estimate) == (14, False)
+
+
+def test_nothing_is_expected_any_more_when_a_run_with_refusals_has_ended(tmp_path: Path) -> None:
+    write(tmp_path, a="ok\nok", b="open: unreadable" + "\nok" * 500, c="ok\nchange", d="raise")
+    meter = Meter()
+    report = index(tmp_path, MemoryWriter(), on_event=meter.update)
+    assert {file.doc: file.status for file in report.files}["b.pdf"] == "refused"
+    assert meter.n_files_refused == 3  # c.pdf changes each time it is read
+    assert (meter.n_pages_expected, meter.is_estimate) == (meter.n_pages_done, False)
+
+
+def test_what_is_refused_after_some_pages_is_expected_no_longer() -> None:
+    meter = Meter(lambda: 1.0)
+    meter.update(PlanMade(2, 2, 2000))
+    meter.update(FileStarted("a.pdf", 10, 0, 1000))
+    meter.update(FileStarted("b.pdf", 10, 0, 1000))
+    meter.update(PagesDone("a.pdf", 3))
+    meter.update(FileDone(FileResult("a.pdf", "", "refused", Reason.IO_ERROR)))
+    assert meter.n_pages_expected == 13  # the 3 that were read, and all of the other file
+
+
 def test_every_chunk_gets_the_vector_of_its_own_text(tmp_path: Path) -> None:
     write(tmp_path, a="\n".join("x" * n for n in range(1, 21)))
 

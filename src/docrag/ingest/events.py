@@ -47,9 +47,10 @@ class PageFailed:
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """A file has come to its end."""
+    """A file has come to its end; `n_bytes_unopened` is its size when it was to be read and never opened."""
 
     result: FileResult
+    n_bytes_unopened: int = 0
 
 
 Event = PlanMade | FileStarted | PagesDone | PageFailed | FileDone
@@ -72,7 +73,8 @@ class Meter:
         self._bytes_unopened = 0
         self._bytes_opened = 0
         self._pages_opened = 0
-        self._pages_skipped = 0
+        self._pages_given_up = 0
+        self._pages_left: dict[str, int] = {}
         self.n_files = 0
         self.n_files_done = 0
         self.n_pages_done = 0
@@ -86,16 +88,28 @@ class Meter:
                 self.n_files = event.n_to_read
                 self._bytes_unopened = event.n_bytes_to_read
             case FileStarted():
-                self._bytes_unopened -= event.size_bytes
-                self._bytes_opened += event.size_bytes
-                self._pages_opened += event.n_pages - event.n_pages_done
+                if event.doc not in self._pages_left:  # one that changed is read a second time
+                    self._bytes_unopened -= event.size_bytes
+                    self._bytes_opened += event.size_bytes
+                self._give_up(event.doc)
+                self._pages_left[event.doc] = event.n_pages - event.n_pages_done
+                self._pages_opened += self._pages_left[event.doc]
             case PagesDone():
                 self.n_pages_done += event.n_pages
+                self._pages_left[event.doc] = self._pages_left.get(event.doc, 0) - event.n_pages
             case PageFailed():
                 self.n_pages_failed += 1
             case FileDone():
                 self.n_files_done += 1
                 self.n_files_refused += event.result.status == "refused"
+                self._bytes_unopened -= event.n_bytes_unopened
+                self._give_up(event.result.doc)
+
+    def _give_up(self, doc: str) -> None:
+        """Expect no more pages of a file: it was refused, or is read from the beginning."""
+        self._pages_given_up += max(0, self._pages_left.get(doc, 0))
+        if doc in self._pages_left:
+            self._pages_left[doc] = 0
 
     @property
     def pages_per_s(self) -> float:
@@ -106,11 +120,10 @@ class Meter:
     @property
     def n_pages_expected(self) -> int:
         """Pages of the run: declared by the files opened, estimated for the others."""
+        opened = self._pages_opened - self._pages_given_up
         if not self._bytes_opened:
-            return self._pages_opened
-        return self._pages_opened + round(
-            max(0, self._bytes_unopened) * self._pages_opened / self._bytes_opened
-        )
+            return opened
+        return opened + round(max(0, self._bytes_unopened) * self._pages_opened / self._bytes_opened)
 
     @property
     def is_estimate(self) -> bool:

@@ -332,17 +332,19 @@ class _Run(Generic[SinkT]):
         # took the row along.
         if addition.is_replacement and reason not in _TRANSIENT and self._is_committed(addition.file.doc):
             self._writer.remove_all([addition.file.doc])
+        n_bytes_unopened = addition.file.size_bytes if file.info is None and not file.is_retry else 0
         for name in (addition.file.doc, *(duplicate.doc for duplicate in addition.duplicates)):
             self._done(
-                FileResult(name, addition.doc_id, "refused", reason, message, len(failures), 0, failures)
+                FileResult(name, addition.doc_id, "refused", reason, message, len(failures), 0, failures),
+                n_bytes_unopened=n_bytes_unopened if name == addition.file.doc else 0,
             )
 
     def _is_committed(self, name: str) -> bool:
         return any(document.doc == name for document in self._writer.documents())
 
-    def _done(self, result: FileResult) -> None:
+    def _done(self, result: FileResult, *, n_bytes_unopened: int = 0) -> None:
         self._results.append(result)
-        self._tell(FileDone(result))
+        self._tell(FileDone(result, n_bytes_unopened))
 
 
 def _vectors(embedder: TextEmbedder, pages: Sequence[Page]) -> NDArray[np.float32]:
