@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.cli_support import FAST
+from tests.cli.cli_support import FAST, write_reports
 
 from docrag.cli import main
 from docrag.errors import IndexLocked
@@ -198,6 +198,20 @@ def test_an_interrupted_index_run_says_that_the_index_is_good(docrag, reports, m
     assert result.code == 130
     assert "the index is good, and running the same command again continues" in result.err
     assert docrag("ls", "--index", reports / ".docrag").code == 0
+
+
+def test_an_index_run_interrupted_before_anything_is_stored_speaks_of_no_index(docrag, tmp_path, monkeypatch):
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    folder = write_reports(tmp_path / "reports")
+    monkeypatch.setattr("docrag.pipeline.indexing.IndexWriter", interrupted)
+    result = docrag("index", folder, *FAST)
+    assert (result.code, result.err) == (
+        130,
+        "interrupted before anything was stored; run the command again\n",
+    )
+    assert "no index here" in docrag("ls", "--index", folder / ".docrag").err
 
 
 def test_an_index_that_was_moved_with_its_folder_still_knows_it(docrag, reports, tmp_path):

@@ -9,6 +9,13 @@ from PIL import Image
 from tests.cli.cli_support import FAST
 
 
+def test_show_begins_with_the_first_page(docrag, reports, tmp_path):
+    result = docrag("show", reports / "report.pdf", *FAST)
+    assert result.code == 0
+    assert result.out.startswith("page 1, ")
+    assert (tmp_path / "report-p1.png").is_file()
+
+
 def test_ls_lists_documents(docrag, reports):
     result = docrag("ls", "--index", reports / ".docrag")
     assert result.code == 0

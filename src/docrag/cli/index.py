@@ -97,13 +97,17 @@ def run_index(
     """
     from docrag.cli.progress import index_progress
     from docrag.pipeline.needs import check_needs
+    from docrag.store import manifest
 
     check_needs(rag.settings)
     try:
         with index_progress(output) as on_event:
             report = rag.index(paths, password=password, force=force, on_event=on_event)
     except KeyboardInterrupt:
-        output.warn("interrupted; the index is good, and running the same command again continues")
+        if manifest.exists(rag.index_dir):
+            output.warn("interrupted; the index is good, and running the same command again continues")
+        else:
+            output.warn("interrupted before anything was stored; run the command again")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if report.n_read_otherwise:
         output.warn(

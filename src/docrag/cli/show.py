@@ -25,7 +25,7 @@ TEXT_CHARS = 100
 
 def show(
     file: Annotated[Path, typer.Argument(help="A PDF file.")],
-    page_no: Annotated[int, typer.Option("-p", "--page", min=1, help="Page number, from 1.")],
+    page_no: Annotated[int, typer.Option("-p", "--page", min=1, help="Page number, from 1.")] = 1,
     regions: Annotated[bool, typer.Option("--regions", help="Draw regions only.")] = False,
     words: Annotated[bool, typer.Option("--words", help="Draw words only.")] = False,
     out: Annotated[
