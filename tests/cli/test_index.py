@@ -52,7 +52,8 @@ def test_a_folder_is_indexed_then_kept_in_line(docrag, tmp_path):
     }
     bad, good = first.json["files"][:2]
     assert set(bad) == {
-        "doc", "doc_id", "status", "reason", "pages_declared", "pages_indexed", "pages_failed", "notes",
+        "doc", "doc_id", "status", "reason", "pages_declared", "pages_indexed", "pages_failed",
+        "duplicate_of", "notes",
     }  # fmt: skip
     assert bad["reason"] == "empty_file"
     assert (good["pages_declared"], good["pages_indexed"], good["pages_failed"]) == (3, 3, [])

@@ -90,6 +90,7 @@ def test_the_report_is_json_of_the_agreed_shape(tmp_path: Path) -> None:
             "pages_declared": 2,
             "pages_indexed": 1,
             "pages_failed": [{"page": 2, "reason": "page_unreadable"}],
+            "duplicate_of": None,
             "notes": [],
         }
     ]
@@ -137,6 +138,60 @@ def test_changed_renamed_removed_and_added_files(tmp_path: Path) -> None:
     }
     assert [d.doc for d in writer.documents()] == ["changes.pdf", "moved.pdf", "new.pdf", "stays.pdf"]
     assert writer.committed["changes.pdf"].n_pages == 2
+
+
+def test_a_copy_names_its_original_when_it_comes_stays_and_goes(tmp_path: Path) -> None:
+    write(tmp_path, a="ok", b="ok", c="ok")
+    writer = MemoryWriter()
+
+    def copies(report: IndexReport) -> dict[str, tuple[str, str | None]]:
+        return {file["doc"]: (file["status"], file["duplicate_of"]) for file in report.to_json()["files"]}
+
+    assert copies(index(tmp_path, writer)) == {
+        "a.pdf": ("indexed", None),
+        "b.pdf": ("indexed", "a.pdf"),
+        "c.pdf": ("indexed", "a.pdf"),
+    }
+    (tmp_path / "c.pdf").unlink()
+    report = index(tmp_path, writer)
+    assert copies(report) == {
+        "a.pdf": ("unchanged", None),
+        "b.pdf": ("unchanged", "a.pdf"),
+        "c.pdf": ("removed", "a.pdf"),
+    }
+    assert report.totals()["removed"] == 1
+    (tmp_path / "a.pdf").unlink()
+    assert copies(index(tmp_path, writer)) == {"b.pdf": ("renamed", None)}
+    write(tmp_path, a="ok")
+    index(tmp_path, writer)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.pdf").unlink()
+    assert copies(index(tmp_path, writer)) == {"a.pdf": ("removed", None), "b.pdf": ("removed", None)}
+
+
+def test_a_copy_that_is_removed_or_changed_is_reported_once(tmp_path: Path) -> None:
+    write(tmp_path, a="ok", b="ok", c="ok", d="other")
+    writer = MemoryWriter()
+    index(tmp_path, writer)
+    write(tmp_path, a="new", b="other")
+    (tmp_path / "c.pdf").unlink()
+    assert statuses(index(tmp_path, writer)) == {
+        "a.pdf": "indexed",
+        "b.pdf": "indexed duplicate_of",
+        "c.pdf": "removed",
+        "d.pdf": "unchanged",
+    }
+
+
+def test_a_copy_outside_of_what_is_read_again_is_not_removed(tmp_path: Path) -> None:
+    write(tmp_path, a="ok", sub__b="ok")
+    writer = MemoryWriter()
+    index(tmp_path, writer)
+    report = index(tmp_path, writer, tmp_path / "a.pdf", force=True)
+    assert [(file.doc, file.status) for file in report.files] == [
+        ("a.pdf", "indexed"),
+        ("sub/b.pdf", "indexed"),
+    ]
 
 
 def test_files_may_swap_their_names(tmp_path: Path) -> None:

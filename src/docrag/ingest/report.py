@@ -20,8 +20,9 @@ DAMAGED = "damaged"
 class FileResult:
     """The end of one file. ``pages_indexed + len(pages_failed) == pages_declared``.
 
-    `message` is the reason in words, for people; `doc_id` is empty when the file could not be read. `notes`
-    names what was noticed about a file that was read, such as "damaged".
+    `message` is the reason in words, for people; `doc_id` is empty when the file could not be read.
+    `duplicate_of` names the document with the same bytes whose copy the file is, or was when it is removed.
+    `notes` names what was noticed about a file that was read, such as "damaged".
     """
 
     doc: str
@@ -32,6 +33,7 @@ class FileResult:
     pages_declared: int = 0
     pages_indexed: int = 0
     pages_failed: tuple[PageFailure, ...] = ()
+    duplicate_of: str | None = None
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -44,6 +46,7 @@ class FileResult:
             "pages_declared": self.pages_declared,
             "pages_indexed": self.pages_indexed,
             "pages_failed": [{"page": f.page_no, "reason": str(f.reason)} for f in self.pages_failed],
+            "duplicate_of": self.duplicate_of,
             "notes": list(self.notes),
         }
 

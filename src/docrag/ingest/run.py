@@ -10,7 +10,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic
 
@@ -165,15 +165,17 @@ class _Run(Generic[SinkT]):
             message = f"cannot be read ({error.strerror or error})"
             self._done(FileResult(doc, "", "refused", Reason.IO_ERROR, message))
         refused = {result.doc for result in self._results}
+        before = self._writer.documents()
         self._writer.remove_all([document.doc for document in plan.removals])
-        for document in plan.removals:
-            if document.doc not in refused:
-                self._done(FileResult(document.doc, document.doc_id, "removed"))
         renames = {keep.document.doc: keep.name for keep in plan.kept if keep.name != keep.document.doc}
+        asked = {file.doc for file in self._scan.files}
+        read_again = {file.doc for a in plan.additions for file in (a.file, *a.duplicates)}
+        for result in _removed_results(plan, before):
+            if result.doc not in refused | asked | read_again | renames.keys():
+                self._done(result)
         if renames:
             self._writer.rename_all(renames)
         self._writer.update_files([keep.updated for keep in plan.kept if keep.is_touched])
-        asked = {file.doc for file in self._scan.files}
         for keep in plan.kept:
             for result in _kept_results(keep):
                 if result.doc in asked and result.doc not in refused:
@@ -367,6 +369,22 @@ def _kept_results(keep: Keep) -> Iterator[FileResult]:
         yield _duplicate_result(document, alias, "unchanged" if is_known else "indexed", original=keep.name)
 
 
+def _removed_results(plan: Plan, before: Sequence[Document]) -> Iterator[FileResult]:
+    """Every name that documents had and have no longer; the file of one may be there with other bytes."""
+    kept = {keep.document.doc_id: keep for keep in plan.kept}
+    for document in before:
+        keep = kept.get(document.doc_id)
+        still = {keep.name, *keep.aliases} if keep is not None else set[str]()
+        for name in (document.doc, *document.aliases):
+            if keep is None:
+                yield FileResult(name, document.doc_id, "removed")
+            elif name not in still:
+                message = f"had the same bytes as {keep.name}"
+                yield FileResult(
+                    name, document.doc_id, "removed", Reason.DUPLICATE_OF, message, duplicate_of=keep.name
+                )
+
+
 def _document_result(
     document: Document, name: str, status: FileStatus, reason: Reason | None, message: str
 ) -> FileResult:
@@ -386,8 +404,10 @@ def _document_result(
 def _duplicate_result(
     document: Document, alias: str, status: FileStatus, *, original: str = ""
 ) -> FileResult:
-    message = f"the same bytes as {original or document.doc}"
-    return _document_result(document, alias, status, Reason.DUPLICATE_OF, message)
+    original = original or document.doc
+    message = f"the same bytes as {original}"
+    result = _document_result(document, alias, status, Reason.DUPLICATE_OF, message)
+    return replace(result, duplicate_of=original)
 
 
 @contextlib.contextmanager
