@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.retrieve.small_corpus import make_page
 
 from docrag.geometry import Box
-from docrag.retrieve.snippets import MAX_CHARS, best_snippet
+from docrag.retrieve.snippets import MAX_CHARS, MIN_CHARS, best_snippet
 
 
 def test_the_sentence_that_holds_the_words_is_chosen_with_its_boxes():
@@ -48,7 +48,20 @@ def test_the_span_of_a_chunk_is_kept():
 
 
 def test_without_any_word_it_is_the_beginning():
-    assert best_snippet(make_page(1, "The first line.\nLine 2."), "zebra").text == "The first line."
+    page = make_page(1, "M.\nThe first line, which is a long one.\n" + "And more of it.\n" * 9)
+    text = best_snippet(page, "zebra").text
+    assert text.startswith("M. The first line, which is a long one. And more of it.")
+    assert MIN_CHARS <= len(text) < MIN_CHARS + len(" And more of it.")
+
+
+def test_a_word_that_says_nothing_alone_is_shown_with_what_follows_and_precedes():
+    page = make_page(1, "Asked by the council.\nM.\nBaker answered.")
+    assert best_snippet(page, "Who is M").text == "Asked by the council. M. Baker answered."
+
+
+def test_what_follows_is_left_out_when_it_is_too_long():
+    page = make_page(1, "M.\n\n" + "x" * MAX_CHARS)
+    assert best_snippet(page, "zebra").text == "M."
 
 
 def test_an_empty_page_gives_an_empty_snippet():

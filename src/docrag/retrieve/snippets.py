@@ -16,6 +16,12 @@ from docrag.types import Page
 MAX_CHARS = 300
 """Longest snippet; about three lines of a terminal."""
 
+MIN_CHARS = 80
+"""As much is shown, where there is as much, when nothing says which part of a page is meant."""
+
+_SAYS_NOTHING_CHARS = 10
+"""A shorter part, such as an initial or a bare number, is shown with what stands around it, too."""
+
 PAIR_BONUS = 0.5
 """What two neighbouring words of the question that are neighbours here add, relative to a word."""
 
@@ -36,7 +42,8 @@ class Snippet(NamedTuple):
 def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None = None) -> Snippet:
     """Return the sentences in a row, inside ``[start, end)``, that hold most of the question's words.
 
-    A word counts once, and less the more often the page has it. Without any of them it is the beginning.
+    A word counts once, and less the more often the page has it. Without any of them it is the beginning. What
+    is too short to be of use is shown with the sentences after it, then those before it.
     """
     end = len(page.text) if end is None else end
     pieces = _pieces(page.text, start, end)
@@ -65,7 +72,23 @@ def best_snippet(page: Page, question: str, *, start: int = 0, end: int | None =
             if key > best_key:
                 best, best_key = (i, j + 1), key
     first, last = pieces[best[0]][0], pieces[best[1] - 1][1]
+    if not best_key[0] or last - first < _SAYS_NOTHING_CHARS:
+        first, last = _grown(pieces, *best)
     return Snippet(first, last, " ".join(page.text[first:last].split()), page.boxes_of(first, last))
+
+
+def _grown(pieces: list[tuple[int, int]], i: int, j: int) -> tuple[int, int]:
+    """Span of ``pieces[i:j]`` and of as many after, then before, as `MIN_CHARS` needs."""
+    first, last = pieces[i][0], pieces[j - 1][1]
+    for _, end in pieces[j:]:
+        if last - first >= MIN_CHARS or end - first > MAX_CHARS:
+            break
+        last = end
+    for start, _ in reversed(pieces[:i]):
+        if last - first >= MIN_CHARS or last - start > MAX_CHARS:
+            break
+        first = start
+    return first, last
 
 
 def _found(words: list[str], worth: dict[str, float]) -> set[str]:
