@@ -492,6 +492,23 @@ def test_search_fuses_looks_and_words_and_says_what_is_missing(
         ]
 
 
+def test_regions_that_have_no_vectors_are_said_to_have_none(indexed: Path, with_pictures: Path):
+    looks = {"retrieval": {"retrievers": ["visual"], "fusion": {"kind": "reciprocal-rank"}}}
+    pages = Settings.model_validate(settings(options()).model_dump() | looks)
+    with RagWithColours(indexed / ".docrag", (indexed,), pages) as rag:
+        rag.index_visual()
+        assert rag.search("green", k=3).warnings == ()
+        result = rag.search("green", unit="region", k=3)
+        assert result.hits == ()
+        (warning,) = result.warnings
+        assert "visual vectors of whole pages only" in warning
+        assert "visual.units=[page,region]" in warning
+    regions = Settings.model_validate(settings(options(units=("page", "region"))).model_dump() | looks)
+    with RagWithColours(with_pictures / ".docrag", (with_pictures,), regions) as rag:
+        rag.index_visual()
+        assert rag.search("green", unit="region", scope=Scope(pages=((9, 9),))).warnings == ()
+
+
 def asked_for(chosen: VisualOptions, depth: int) -> Settings:
     return Settings.model_validate(
         settings(chosen).model_dump() | {"retrieval": RETRIEVAL | {"depth": depth}}

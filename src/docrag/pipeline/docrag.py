@@ -281,6 +281,11 @@ class DocRAG:
         corpus, files = self._parts.corpus, self._parts.files
         with called_off_by(listener.cancelled):  # encoders ask their servers when they are made, too
             result = self._parts.stage().search(asked, k=k, listener=listener)
+        if unit == "region" and not result.hits and self._parts.looks:
+            from docrag.pipeline.visual import no_regions_notice
+
+            notices = [notice] if (notice := no_regions_notice(corpus)) else []
+            result = replace(result, warnings=(*result.warnings, *notices))
         return ShownSearch.of(result, corpus, files)
 
     def explain_candidates(self, query: Query, *, k: int = 10) -> list[TraceStep]:

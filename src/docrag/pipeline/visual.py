@@ -115,6 +115,17 @@ def coverage_notice(corpus: IndexReader) -> str:
     )
 
 
+def no_regions_notice(corpus: IndexReader) -> str:
+    """Say that no region has visual vectors, and what to do; empty when some have."""
+    view = open_vectors(corpus).view()
+    if view.select(view.documents, None, "region"):
+        return ""
+    return (
+        "the index has visual vectors of whole pages only, so no region is found by its looks. Search for "
+        "pages, or run docrag index with --set visual.units=[page,region] to add those of regions"
+    )
+
+
 def index_visually(
     corpus: IndexReader,
     options: VisualOptions,
