@@ -109,5 +109,6 @@ def test_every_preset_and_exit_code_is_named():
     from docrag.config.sources import presets
 
     assert all(re.search(rf"\b{name}\b", README) for name in presets())
-    codes = {main.EXIT_USAGE, main.EXIT_NOTHING_DONE, main.EXIT_INTERRUPTED, index.EXIT_SOME_FAILED, 0}
+    codes = {main.EXIT_USAGE, main.EXIT_NOTHING_DONE, main.EXIT_INTERRUPTED, main.EXIT_BROKEN_PIPE}
+    codes |= {index.EXIT_SOME_FAILED, 0}
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)} == codes
