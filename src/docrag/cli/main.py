@@ -113,9 +113,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _without_a_reader()
     except SystemExit as error:
-        if isinstance(
-            error.__context__, BrokenPipeError
-        ):  # typer and rich both exit with 1, wrong usage here
+        # typer and rich both exit with 1 then, which is wrong usage here.
+        if isinstance(error.__context__, BrokenPipeError):
             return _without_a_reader()
         raise
     except OSError as error:
