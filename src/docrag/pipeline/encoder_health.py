@@ -55,15 +55,10 @@ def check_page_encoder(settings: Settings) -> Iterator[Check]:
 
 
 def _examine(encoder: LocalVisualOptions) -> Iterator[Check]:
-    from docrag.embed.visual.checkpoint import find_checkpoint
+    from docrag.embed.visual.build import find_configured
 
     try:
-        found = find_checkpoint(
-            encoder.model,
-            revision=encoder.revision,
-            download=False,
-            last_token=encoder.pooling == "last-token",
-        )
+        found = find_configured(encoder, download=False)
     except (MissingExtra, ConfigError):  # said among the needs
         return
     except DocragError as error:

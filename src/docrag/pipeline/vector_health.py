@@ -63,7 +63,7 @@ def _checks(options: VisualOptions, index: Path) -> Iterator[Check]:
 
 def _wanted(options: VisualOptions, held: VectorSpace) -> VectorSpace:
     """The space that is configured, as far as it is known without loading a model."""
-    from docrag.embed.visual.checkpoint import find_checkpoint
+    from docrag.embed.visual.build import find_configured
     from docrag.pipeline.visual import image_of
 
     wanted = replace(
@@ -76,12 +76,7 @@ def _wanted(options: VisualOptions, held: VectorSpace) -> VectorSpace:
     if not isinstance(encoder, LocalVisualOptions):
         return wanted
     try:
-        found = find_checkpoint(
-            encoder.model,
-            revision=encoder.revision,
-            download=False,
-            last_token=encoder.pooling == "last-token",
-        )
+        found = find_configured(encoder, download=False)
     except DocragError:  # said of the page encoder
         return wanted
     identity = replace(held.encoder, name=found.name, revision=found.revision)

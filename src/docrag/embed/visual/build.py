@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from docrag.embed.visual.checkpoint import Checkpoint, find_checkpoint
 from docrag.embed.visual.options import LocalVisualOptions, VisualEncoderOptions, VllmVisualOptions
 from docrag.optional import require
 from docrag.protocols import PageEmbedder
@@ -26,17 +27,20 @@ def build_page_embedder(options: VisualEncoderOptions) -> PageEmbedder:
             return _local(options)
 
 
-def _local(options: LocalVisualOptions) -> PageEmbedder:
-    from docrag.embed.visual.checkpoint import find_checkpoint
-
-    for module in ("torch", "transformers"):  # before a checkpoint is looked for that could not be used
-        require(module, extra="visual", purpose=f"the page encoder {options.model}")
-    checkpoint = find_checkpoint(
+def find_configured(options: LocalVisualOptions, *, download: bool) -> Checkpoint:
+    """Return the checkpoint that is configured, without loading it; raises as `find_checkpoint` does."""
+    return find_checkpoint(
         options.model,
         revision=options.revision,
-        download=options.download,
+        download=download,
         last_token=options.pooling == "last-token",
     )
+
+
+def _local(options: LocalVisualOptions) -> PageEmbedder:
+    for module in ("torch", "transformers"):  # before a checkpoint is looked for that could not be used
+        require(module, extra="visual", purpose=f"the page encoder {options.model}")
+    checkpoint = find_configured(options, download=options.download)
     match checkpoint.family.library:
         case "last-token":
             from docrag.embed.visual.last_token import LastTokenPageEmbedder
