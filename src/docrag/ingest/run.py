@@ -9,8 +9,8 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic
 
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from docrag.errors import DocragError, StorageError
 from docrag.ingest.events import FileDone, FileStarted, OnEvent, PageFailed, PagesDone, PlanMade, ignore
+from docrag.ingest.file_results import document_result, duplicate_result, kept_results, removed_results
 from docrag.ingest.folder import FoundFile, Scan, common_root, scan
 from docrag.ingest.options import IngestOptions
-from docrag.ingest.plan import Addition, Keep, Plan, content_id, make_plan
+from docrag.ingest.plan import Addition, Plan, content_id, make_plan
 from docrag.ingest.pool import WorkerPool
 from docrag.ingest.reader import PdfReader
 from docrag.ingest.report import FileResult, FileStatus, IndexReport
@@ -170,14 +171,14 @@ class _Run(Generic[SinkT]):
         renames = {keep.document.doc: keep.name for keep in plan.kept if keep.name != keep.document.doc}
         asked = {file.doc for file in self._scan.files}
         read_again = {file.doc for a in plan.additions for file in (a.file, *a.duplicates)}
-        for result in _removed_results(plan, before):
+        for result in removed_results(plan, before):
             if result.doc not in refused | asked | read_again | renames.keys():
                 self._done(result)
         if renames:
             self._writer.rename_all(renames)
         self._writer.update_files([keep.updated for keep in plan.kept if keep.is_touched])
         for keep in plan.kept:
-            for result in _kept_results(keep):
+            for result in kept_results(keep):
                 if result.doc in asked and result.doc not in refused:
                     self._done(result)
 
@@ -296,9 +297,9 @@ class _Run(Generic[SinkT]):
         status: FileStatus = "partial" if failures else "indexed"
         reason = failures[0].reason if failures else None
         message = f"{len(failures)} of {info.n_pages} pages could not be read" if failures else ""
-        self._done(_document_result(document, document.doc, status, reason, message))
+        self._done(document_result(document, document.doc, status, reason, message))
         for alias in document.aliases:
-            self._done(_duplicate_result(document, alias, "indexed"))
+            self._done(duplicate_result(document, alias, "indexed"))
 
     def _changed(self, pool: WorkerPool, file: _OpenFile[SinkT], doc_id: str) -> None:
         """The bytes read are of more than one version: read the file once more, then refuse it."""
@@ -357,57 +358,6 @@ def _vectors(embedder: TextEmbedder, pages: Sequence[Page]) -> NDArray[np.float3
     if with_text:
         vectors[with_text] = embedder.embed_passages([texts[i] for i in with_text])
     return vectors
-
-
-def _kept_results(keep: Keep) -> Iterator[FileResult]:
-    document = keep.document
-    is_renamed = keep.name != document.doc
-    message = f"was {document.doc}" if is_renamed else ""
-    yield _document_result(document, keep.name, "renamed" if is_renamed else "unchanged", None, message)
-    for alias in keep.aliases:
-        is_known = alias in document.aliases or alias == document.doc
-        yield _duplicate_result(document, alias, "unchanged" if is_known else "indexed", original=keep.name)
-
-
-def _removed_results(plan: Plan, before: Sequence[Document]) -> Iterator[FileResult]:
-    """Every name that documents had and have no longer; the file of one may be there with other bytes."""
-    kept = {keep.document.doc_id: keep for keep in plan.kept}
-    for document in before:
-        keep = kept.get(document.doc_id)
-        still = {keep.name, *keep.aliases} if keep is not None else set[str]()
-        for name in (document.doc, *document.aliases):
-            if keep is None:
-                yield FileResult(name, document.doc_id, "removed")
-            elif name not in still:
-                message = f"had the same bytes as {keep.name}"
-                yield FileResult(
-                    name, document.doc_id, "removed", Reason.DUPLICATE_OF, message, duplicate_of=keep.name
-                )
-
-
-def _document_result(
-    document: Document, name: str, status: FileStatus, reason: Reason | None, message: str
-) -> FileResult:
-    return FileResult(
-        name,
-        document.doc_id,
-        status,
-        reason,
-        message,
-        document.n_pages,
-        document.n_pages_indexed,
-        document.failures,
-        notes=document.notes,
-    )
-
-
-def _duplicate_result(
-    document: Document, alias: str, status: FileStatus, *, original: str = ""
-) -> FileResult:
-    original = original or document.doc
-    message = f"the same bytes as {original}"
-    result = _document_result(document, alias, status, Reason.DUPLICATE_OF, message)
-    return replace(result, duplicate_of=original)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""`DocRAG`: one index, brought up to date, searched and asked with one set of settings."""
+"""`DocRAG`: one index, brought up to date, searched and asked with one set of settings.
+
+A long module of one class, which is what users call and read the help of: methods hand their work to the
+modules beside this one, and most lines say what they take and give.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from docrag.chat.events import SILENCE, Event, Listener
-from docrag.errors import Cancelled, ConfigError, DocragError, UsageError
+from docrag.errors import Cancelled, ConfigError, DocragError
 from docrag.http.calling_off import called_off_by
 from docrag.pipeline import location
 from docrag.pipeline.background import events_of, events_of_async, in_thread, result_of
 from docrag.pipeline.conversation import Conversation, Rewrite, completed_by, completing
 from docrag.pipeline.parts import Parts
-from docrag.pipeline.settings import Settings
+from docrag.pipeline.settings import Settings, check_settings
 from docrag.pipeline.wording import readable
 from docrag.types import Answer, Document, Query, Scope, TraceStep, Unit
 
@@ -41,16 +45,6 @@ def _ignore(_told: object) -> None:
     """Tell nobody."""
 
 
-def _checked(settings: object) -> Settings:
-    if isinstance(settings, Settings):
-        return settings
-    is_name = isinstance(settings, str | os.PathLike)
-    raise UsageError(
-        f"settings: expected docrag.Settings, got {repr(settings) if is_name else type(settings).__name__}; "
-        f"docrag.load_settings({repr(settings) if is_name else 'NAME'}) reads those of a preset or YAML file"
-    )
-
-
 class DocRAG:
     """Question answering over one index; `DocRAG.open` makes one.
 
@@ -68,7 +62,7 @@ class DocRAG:
 
     def __init__(self, index_dir: Path, paths: Sequence[Path] = (), settings: Settings | None = None) -> None:
         self.index_dir = index_dir
-        self.settings = _checked(settings) if settings is not None else Settings()
+        self.settings = check_settings(settings) if settings is not None else Settings()
         self._paths = tuple(paths)
         self._writing = threading.Lock()
         self._parts = Parts(index_dir, self.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from docrag.agents.options import AgentOptions
 from docrag.answer.options import ExtractiveOptions, ModelAnswerOptions
 from docrag.chat.budget import BudgetOptions
 from docrag.embed.options import MiniLmOptions, TextEncoderOptions
+from docrag.errors import UsageError
 from docrag.ingest.options import IngestOptions
 from docrag.models.options import RoleOptions
 from docrag.options import Options
@@ -56,3 +58,14 @@ class Settings(Options):
     )
     chat: ChatOptions = Field(default=ChatOptions(), description="how a conversation is held")
     custom: CustomParts = Field(default=CustomParts(), description="retrievers and rerankers of your own")
+
+
+def check_settings(settings: object) -> Settings:
+    """Return what is given; raise `docrag.errors.UsageError` when it is something else, such as a name."""
+    if isinstance(settings, Settings):
+        return settings
+    is_name = isinstance(settings, str | os.PathLike)
+    raise UsageError(
+        f"settings: expected docrag.Settings, got {repr(settings) if is_name else type(settings).__name__}; "
+        f"docrag.load_settings({repr(settings) if is_name else 'NAME'}) reads those of a preset or YAML file"
+    )

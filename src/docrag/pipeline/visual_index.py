@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from docrag.errors import ModelError, ModelUnavailable
+from docrag.embed.visual.each_image import embed_each
 from docrag.geometry import Box, union_box
 from docrag.ingest.image_reader import ImageReader
 from docrag.ingest.names import document_path
@@ -45,9 +45,6 @@ SLOW_IMAGES = 4
 
 ENCODE_S = 20.0
 """Images are encoded together that take about so long: all of them are lost when the pass breaks off."""
-
-PLAIN_PX = 224
-"""Side of the plain image that tells an encoder that fails from an image that it cannot take."""
 
 FLUSH_VECTORS = 1 << 16
 """A segment is written at about this many vectors: 64 pages of 1,024."""
@@ -292,7 +289,7 @@ class _Run:
         if not waiting.images:
             return
         started_s = time.monotonic()
-        encoded = _embedded(self._embedder, waiting.images)
+        encoded = embed_each(self._embedder, waiting.images)
         per_image_s = max(time.monotonic() - started_s, 1e-6) / len(encoded)
         self._n_together = min(max(int(ENCODE_S / per_image_s), SLOW_IMAGES), ENCODE_IMAGES)
         for key, (page_no, chunk_no), item in zip(waiting.file_keys, waiting.keys, encoded, strict=True):
@@ -374,43 +371,6 @@ def draw_in_workers(
                 n_jobs -= 1
             elif isinstance(result.message, PageImages | PageFailure):
                 yield result.key, result.message
-
-
-def _embedded(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageVectors | str]:
-    """Vectors of every image, or why it has none: one bad image costs no other its vectors.
-
-    Raises `ModelError` when no image has any and a plain one gets none either: no image is at fault.
-    """
-    found = _one_by_one(embedder, images)
-    if all(isinstance(item, str) for item in found):
-        try:
-            embedder.embed_images([_plain_image()])
-        except ModelUnavailable:
-            raise
-        except ModelError as error:
-            raise ModelError(
-                f"{error}. The page encoder fails on every image, a plain one too, so no page is noted as "
-                "failed; what was encoded before is stored, and repeating the command goes on from there"
-            ) from error
-    return found
-
-
-def _one_by_one(embedder: PageEmbedder, images: Sequence[RgbImage]) -> list[ImageVectors | str]:
-    try:
-        return list(embedder.embed_images(images))
-    except ModelUnavailable:
-        raise
-    except ModelError as error:
-        if len(images) == 1:
-            return [str(error)]
-        return [item for image in images for item in _one_by_one(embedder, [image])]
-
-
-def _plain_image() -> RgbImage:
-    """A bar on white, of the least size that every encoder takes."""
-    image = np.full((PLAIN_PX, PLAIN_PX, 3), 255, np.uint8)
-    image[PLAIN_PX // 4 : PLAIN_PX // 2, PLAIN_PX // 4 : -PLAIN_PX // 4] = 0
-    return image
 
 
 def _pooled(item: ImageVectors, factor: int) -> ImageVectors:
