@@ -51,7 +51,10 @@ def do(deed: str, path: Path) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(3600)
         case "memory":
-            hoard = [bytearray(1 << 24) for _ in range(1 << 10)]
+            hoard: list[bytearray] = []
+            for _ in range(1 << 10):
+                hoard.append(bytearray(1 << 24))
+                time.sleep(0.01)  # on a busy machine the limit on processor time would be met first
             raise AssertionError(f"{len(hoard)} blocks were to be had")
         case "alloc":
             raise RuntimeError("Non-zero status code returned: std::bad_alloc")
