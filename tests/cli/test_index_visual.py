@@ -16,8 +16,7 @@ from tests.visual.test_vllm import Double
 def double() -> Iterator[Double]:
     double = Double()
     yield double
-    double.server.shutdown()
-    double.server.server_close()
+    double.stop()
 
 
 @pytest.mark.loopback

@@ -75,6 +75,11 @@ class Double:
         self.server = ThreadingHTTPServer(("127.0.0.1", port), self._handler)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
+    def stop(self) -> None:
+        """Answer no more."""
+        self.server.shutdown()
+        self.server.server_close()
+
     def score(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """A tenth of what is worth; documents come back in another order than they went."""
         documents = body["text_2"] if path == "/score" else body["documents"]
@@ -92,8 +97,7 @@ class Double:
 def double() -> Iterator[Double]:
     double = Double()
     yield double
-    double.server.shutdown()
-    double.server.server_close()
+    double.stop()
 
 
 @pytest.fixture
@@ -276,8 +280,7 @@ def test_the_model_must_be_named_when_there_are_several(double: Double, client: 
 
 def test_without_a_server_the_fused_order_stays_until_it_is_there(double: Double, client: Make):
     port = double.server.server_port
-    double.server.shutdown()
-    double.server.server_close()
+    double.stop()
     scorer = client(max_retries=1)
     with pytest.raises(ModelUnavailable, match="gave up"):
         _ = scorer.identify(Calls())

@@ -56,6 +56,11 @@ class Double:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def stop(self) -> None:
+        """Answer no more."""
+        self.server.shutdown()
+        self.server.server_close()
+
     def embed(self, body: dict[str, Any]) -> tuple[int, Any]:
         if "input" in body:
             seed, n = len(body["input"]), len(body["input"].split())
@@ -73,8 +78,7 @@ class Double:
 def double() -> Iterator[Double]:
     double = Double()
     yield double
-    double.server.shutdown()
-    double.server.server_close()
+    double.stop()
 
 
 def client(double: Double, **more: Any) -> VllmPageEmbedder:
@@ -169,8 +173,7 @@ def test_a_failing_server_is_tried_again_and_then_given_up(double: Double):
 
 def test_a_server_that_is_gone_is_unavailable(double: Double):
     embedder = client(double, max_retries=0)
-    double.server.shutdown()
-    double.server.server_close()
+    double.stop()
     with pytest.raises(
         ModelUnavailable, match=r"http://127\S+: /pooling: ConnectError.*is the server running"
     ):
